@@ -1,0 +1,1 @@
+"""KGO Ledger: everything that is true of the ledger without HTTP."""

@@ -1,0 +1,64 @@
+"""Small values that the whole ledger shares: identifiers, slugs, instants.
+
+Nothing here reads a clock or a database; randomness comes from the operating system (`secrets`).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from ledger.errors import ValidationFailed
+from ledger.proof.encoding import base32_lower
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+AMOUNT_LIMIT = 2**53
+
+
+def random_id() -> str:
+    """128 random bits as 26 characters of unpadded lower-case base32."""
+    return base32_lower(secrets.token_bytes(16))
+
+
+def short_id() -> str:
+    """50 random bits as 10 characters: an identifier inside one city for what a person creates."""
+    return base32_lower(secrets.token_bytes(7))[:10]
+
+
+def check_slug(field: str, value: str) -> str:
+    """Return `value` if it is a slug (`a-z 0-9 -`, 1 to 40 characters), else refuse it under the field's name."""
+    if not SLUG.fullmatch(value):
+        raise ValidationFailed({field: "Use 1 to 40 of a-z, 0-9 and '-', not beginning or ending with '-'."})
+    return value
+
+
+def check_amount(field: str, value: int) -> int:
+    """Return `value` if it is a positive amount in minor units below 2**53, else refuse it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < AMOUNT_LIMIT:
+        raise ValidationFailed({field: "Give a whole number of minor units, greater than 0."})
+    return value
+
+
+def to_milliseconds(at: datetime) -> int:
+    """Milliseconds since 1970-01-01Z of an aware datetime, finer parts cut off."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def from_milliseconds(value: int) -> datetime:
+    """The aware UTC datetime of a number of milliseconds since 1970-01-01Z."""
+    return _EPOCH + value * _MILLISECOND
+
+
+def whole_milliseconds(at: datetime) -> datetime:
+    """`at` in UTC, cut to whole milliseconds: the resolution of every stored instant."""
+    return from_milliseconds(to_milliseconds(at))
+
+
+def utc_now() -> datetime:
+    """The system clock; handed to those who need a clock, never called by domain code."""
+    return whole_milliseconds(datetime.now(UTC))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
