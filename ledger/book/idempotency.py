@@ -1,0 +1,85 @@
+"""Idempotency keys: the same request twice is carried out once, and answered the same.
+
+Scope: (city, principal, route, key). The answer is stored in the transaction of what it reports. Refusals are not
+stored. Neither the key nor the answer stands in the database in clear: the key as an HMAC, the answer encrypted
+under a key that is derived from the client's own idempotency key (some answers hold a sign-in token).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from sqlalchemy import LargeBinary, Text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from ledger.book.cities import CityKeys
+from ledger.book.unit import Unit
+from ledger.db import Base, Instant
+from ledger.errors import Refused
+
+NONCE_BYTES = 12
+
+
+class StoredAnswer(Base):
+    """The answer that was given under an idempotency key."""
+
+    __tablename__ = "idempotency"
+
+    city: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    request: Mapped[bytes] = mapped_column(LargeBinary)
+    answer: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One use of an idempotency key. `request` is the SHA-256 of the body."""
+
+    principal: str
+    route: str
+    key: str
+    request: bytes
+
+    def key_hash(self, keys: CityKeys) -> str:
+        """The key as the database and the log know it: 64 hexadecimal digits."""
+        return hmac.digest(keys.derive("idempotency-key"), self._text(), hashlib.sha256).hex()
+
+    def cipher(self, keys: CityKeys) -> ChaCha20Poly1305:
+        """The cipher of the stored answer; nobody has its key without the client's idempotency key."""
+        return ChaCha20Poly1305(hmac.digest(keys.derive("idempotency-answer"), self._text(), hashlib.sha256))
+
+    def _text(self) -> bytes:
+        return f"{self.principal}\n{self.route}\n{self.key}".encode()
+
+
+def find(session: Session, city: str, keys: CityKeys, scope: Scope) -> bytes | None:
+    """The answer that was given before, or None.
+
+    Raises:
+        Refused: `idempotency_conflict`: the key was used with another body.
+    """
+    stored = session.get(StoredAnswer, (city, scope.key_hash(keys)))
+    if stored is None:
+        return None
+    if not hmac.compare_digest(stored.request, scope.request):
+        raise Refused("idempotency_conflict")
+    nonce, sealed = stored.answer[:NONCE_BYTES], stored.answer[NONCE_BYTES:]
+    return scope.cipher(keys).decrypt(nonce, sealed, None)
+
+
+def store(unit: Unit, scope: Scope, answer: bytes) -> None:
+    """Stage the answer of the running command."""
+    nonce = os.urandom(NONCE_BYTES)
+    unit.insert(
+        StoredAnswer,
+        key=scope.key_hash(unit.keys),
+        request=scope.request,
+        answer=nonce + scope.cipher(unit.keys).encrypt(nonce, answer, None),
+        at=unit.now,
+    )

@@ -1,0 +1,53 @@
+"""Legs: what an entry did to an account, with the balances after it. Written once, never changed.
+
+Legs of institutional accounts are public and stand in `legs`. Legs of personal accounts stand apart, in
+`openings`, with the nonce that opens the handle which the journal shows in their place; erasure may delete them.
+A leg's `version` counts an account's changes from 1 without a gap, in the order of the log.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ledger.db import Base
+
+SIDES = ("from", "to")
+"""The sides of a posting, by the number that stands in `side`."""
+
+
+class _LegColumns:
+    """What both tables share; amounts in minor units."""
+
+    city: Mapped[str] = mapped_column(Text, primary_key=True)
+    account: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    line: Mapped[int] = mapped_column(SmallInteger)
+    side: Mapped[int] = mapped_column(SmallInteger)
+    posted_change: Mapped[int] = mapped_column(BigInteger)
+    held_change: Mapped[int] = mapped_column(BigInteger)
+    posted_after: Mapped[int] = mapped_column(BigInteger)
+    held_after: Mapped[int] = mapped_column(BigInteger)
+
+
+class Leg(_LegColumns, Base):
+    """A leg of an institutional account."""
+
+    __tablename__ = "legs"
+    __table_args__ = (
+        Index("legs_by_account_seq", "city", "account", "seq"),
+        Index("legs_by_seq", "city", "seq"),
+    )
+
+
+class Opening(_LegColumns, Base):
+    """A leg of a personal account, and the 32-byte nonce that opens its handle."""
+
+    __tablename__ = "openings"
+    __table_args__ = (
+        Index("openings_by_account_seq", "city", "account", "seq"),
+        Index("openings_by_seq", "city", "seq"),
+    )
+
+    nonce: Mapped[bytes] = mapped_column(LargeBinary)

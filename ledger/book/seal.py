@@ -1,0 +1,110 @@
+"""Sealing a batch: its leaves enter the tree, and a signed checkpoint covers them, in the batch's transaction.
+
+The checkpoint is released by the commit, for only then can anybody read it. Beside the database, the last
+checkpoint that an installation showed is kept as a plain file (`published/<city>`): a database that was
+restored from an older copy, or from another history, is recognised by it and signs nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Text, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from ledger.book import tree
+from ledger.book.cities import City, CityKeys, Head
+from ledger.book.unit import Unit
+from ledger.db import Base
+from ledger.errors import LedgerError
+from ledger.proof.checkpoint import Checkpoint, sign, verify
+from ledger.proof.merkle import Frontier
+
+
+class SignedCheckpoint(Base):
+    """A checkpoint as a signed note, one per sealed batch; written once."""
+
+    __tablename__ = "checkpoints"
+
+    city: Mapped[str] = mapped_column(Text, primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    note: Mapped[str] = mapped_column(Text)
+
+
+class LogBehindPublished(LedgerError):
+    """The database does not extend the last checkpoint that was shown; signing would split the log's history.
+
+    Restore a newer copy of the database, or give the city a new origin and begin a new log.
+    """
+
+    code = "log_behind_published"
+
+
+def seal(unit: Unit, head: Head) -> str:
+    """Stage tiles, checkpoint and head for the unit's new leaves; the signed note."""
+    frontier = Frontier.from_bytes(head.frontier).append(unit.leaf_hashes)
+    note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
+    tree.grow(unit)
+    unit.insert(SignedCheckpoint, size=frontier.size, note=note)
+    unit.session.execute(
+        update(Head)
+        .where(Head.city == unit.city.id)
+        .values(size=frontier.size, frontier=frontier.to_bytes(), last_at=unit.now)
+    )
+    return note
+
+
+def seal_empty(session: Session, city: City, keys: CityKeys) -> None:
+    """Sign the checkpoint of a city's empty log."""
+    session.add(SignedCheckpoint(city=city.id, size=0, note=_sign(city, keys, 0, Frontier().root())))
+    session.flush()
+
+
+def latest(session: Session, city: str) -> SignedCheckpoint:
+    """The newest checkpoint of a city."""
+    query = select(SignedCheckpoint).where(SignedCheckpoint.city == city)
+    return session.scalars(query.order_by(SignedCheckpoint.size.desc()).limit(1)).one()
+
+
+def covering(session: Session, city: str, seq: int) -> SignedCheckpoint:
+    """The first checkpoint that covers entry `seq`."""
+    query = select(SignedCheckpoint).where(SignedCheckpoint.city == city, SignedCheckpoint.size > seq)
+    return session.scalars(query.order_by(SignedCheckpoint.size).limit(1)).one()
+
+
+def _sign(city: City, keys: CityKeys, size: int, root: bytes) -> str:
+    return sign(Checkpoint(city.origin, size, root), keys.origin, keys.signer)
+
+
+class Published:
+    """The last checkpoint of each city that anybody may have seen, one file a city."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def record(self, city: str, note: str, size: int) -> None:
+        """Remember a checkpoint that was just committed, unless a later one is remembered already."""
+        path = self.directory / city
+        if path.exists() and int(path.read_text("utf-8").split("\n", 2)[1]) >= size:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
+        draft.write_text(note, "utf-8")
+        draft.replace(path)
+
+    def check(self, session: Session, city: City, keys: CityKeys) -> None:
+        """Make sure that the database extends what was shown.
+
+        Raises:
+            LogBehindPublished: it does not.
+            ValueError: the file is no checkpoint of this city.
+        """
+        path = self.directory / city.id
+        if not path.exists():
+            return
+        shown = verify(path.read_text("utf-8"), keys.vkey)
+        size = session.scalars(select(Head.size).where(Head.city == city.id)).one()
+        if size < shown.size or tree.root_at(session, city.id, shown.size) != shown.root:
+            raise LogBehindPublished(city=city.id, shown_size=shown.size, size=size)

@@ -1,0 +1,81 @@
+"""Statements: an account's legs with the entries they belong to, newest first, a page at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from ledger.book.accounts import Account, legs_table
+from ledger.book.entries import Entry
+from ledger.book.legs import SIDES
+from ledger.errors import NotFound
+
+
+@dataclass(frozen=True)
+class StatementLine:
+    """One change of an account. `amount_minor` is what it moved, signed; `held_change_minor` what it reserved or freed.
+
+    `counterparty` is the account, or the handle of a person, on the posting's other side.
+    """
+
+    entry: int
+    id: str
+    kind: str
+    at: datetime
+    amount_minor: int
+    held_change_minor: int
+    posted_minor: int
+    held_minor: int
+    counterparty: str
+    ref: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some lines and the cursor of the next page, None on the last."""
+
+    items: list[StatementLine]
+    next: int | None
+
+
+def statement(session: Session, city: str, path: str, *, cursor: int | None = None, limit: int = 50) -> Page:
+    """The newest `limit` lines of an account below `cursor`, by index: as fast on page 1 as on page 10,000.
+
+    Raises:
+        NotFound: the account has not been opened.
+    """
+    if session.get(Account, (city, path)) is None:
+        raise NotFound("account", path)
+    legs = legs_table(path)
+    query = (
+        select(legs, Entry.id, Entry.kind, Entry.at, Entry.leaf)
+        .join(Entry, and_(Entry.city == legs.city, Entry.seq == legs.seq))
+        .where(legs.city == city, legs.account == path)
+    )
+    if cursor is not None:
+        query = query.where(legs.version < cursor)
+    rows: Sequence[Any] = session.execute(query.order_by(legs.version.desc()).limit(limit + 1)).all()
+    lines = [_line(*row) for row in rows[:limit]]
+    return Page(lines, rows[limit - 1][0].version if len(rows) > limit else None)
+
+
+def _line(leg: Any, entry_id: str, kind: str, at: datetime, leaf: bytes) -> StatementLine:
+    entry = json.loads(leaf)
+    return StatementLine(
+        entry=leg.seq,
+        id=entry_id,
+        kind=kind,
+        at=at,
+        amount_minor=leg.posted_change,
+        held_change_minor=leg.held_change,
+        posted_minor=leg.posted_after,
+        held_minor=leg.held_after,
+        counterparty=entry["postings"][leg.line][SIDES[1 - leg.side]],
+        ref=entry["ref"],
+    )

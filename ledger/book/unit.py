@@ -1,0 +1,141 @@
+"""What a command works with: one city, inside one transaction of that city's writer.
+
+A unit lives as long as a batch. It knows two kinds of book state, both held back until `flush`:
+
+* *Rows* of append-only tables, collected by `insert`.
+* *Projections* (balances, cases): values read once, replaced by `put`, and saved once however often they change.
+  A hot account is thus touched once per batch.
+
+`attempt` is the guard around one command: when it raises, the database goes back to a savepoint and the unit to
+where it was, so that a refused command never harms its neighbours. Everything staged before an attempt is
+flushed first; hence plain SQL inside a command sees all earlier commands of the batch, and an undone attempt has
+never flushed what others staged. Inside one command, SQL does not see what that same command has staged.
+
+Nothing in a unit outlives its transaction, so nothing cached is trusted across batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from ledger.book.cities import City, CityKeys
+from ledger.db import Base
+
+Value = TypeVar("Value")
+
+
+class Projection(Protocol, Generic[Value]):
+    """How one kind of projected state is read and saved. Values are immutable."""
+
+    def load(self, session: Session, city: str, key: Any) -> Value | None:
+        """The saved value, or None."""
+        ...
+
+    def save(self, session: Session, city: str, changed: list[tuple[Any, Value, bool]]) -> None:
+        """Write (key, value, is_new) rows."""
+        ...
+
+
+@dataclass
+class _Held:
+    value: Any
+    saved: bool
+    dirty: bool = False
+
+
+class Unit:
+    """One city's unit of work.
+
+    Attributes:
+        session: inside the batch's transaction; never commit it.
+        city: the city's row.
+        keys: the city's secrets.
+        now: the time of every entry of the batch; never earlier than the log's last entry.
+        key_hash: the running command's idempotency key as it stands in leaves, or None.
+        leaf_hashes: one for each entry appended so far; entry `base_size + i` hashes to `leaf_hashes[i]`.
+    """
+
+    def __init__(self, session: Session, city: City, keys: CityKeys, now: datetime, base_size: int) -> None:
+        self.session = session
+        self.city = city
+        self.keys = keys
+        self.now = now
+        self.base_size = base_size
+        self.key_hash: str | None = None
+        self.leaf_hashes: list[bytes] = []
+        self._rows: dict[type[Base], list[dict[str, Any]]] = {}
+        self._held: dict[tuple[Projection[Any], Any], _Held] = {}
+        self._undo: list[tuple[tuple[Projection[Any], Any], _Held | None]] = []
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that the next entry gets."""
+        return self.base_size + len(self.leaf_hashes)
+
+    def insert(self, table: type[Base], **values: Any) -> None:
+        """Stage one row of an append-only table; `city` is filled in."""
+        values["city"] = self.city.id
+        self._rows.setdefault(table, []).append(values)
+
+    def get(self, projection: Projection[Value], key: Any) -> Value | None:
+        """The current value, staged changes included."""
+        place = (projection, key)
+        held = self._held.get(place)
+        if held is None:
+            value = projection.load(self.session, self.city.id, key)
+            if value is None:
+                return None
+            held = self._held[place] = _Held(value, saved=True)
+        return cast("Value", held.value)
+
+    def put(self, projection: Projection[Value], key: Any, value: Value) -> None:
+        """Stage a new value."""
+        place = (projection, key)
+        old = self._held.get(place)
+        self._undo.append((place, old))
+        self._held[place] = _Held(value, saved=old is not None and old.saved, dirty=True)
+
+    def flush(self) -> None:
+        """Send everything staged to the database."""
+        for table, rows in self._rows.items():
+            if rows:
+                self.session.execute(insert(table), rows)
+                rows.clear()
+        changed: dict[Projection[Any], list[tuple[Any, Any, bool]]] = {}
+        for (projection, key), held in self._held.items():
+            if held.dirty:
+                changed.setdefault(projection, []).append((key, held.value, not held.saved))
+                held.saved, held.dirty = True, False
+        for projection, values in changed.items():
+            projection.save(self.session, self.city.id, values)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Run a block that leaves nothing behind, in the database or here, when it raises. Attempts may nest."""
+        self.flush()
+        changes, entries, key_hash = len(self._undo), len(self.leaf_hashes), self.key_hash
+        try:
+            with self.session.begin_nested():
+                yield
+        except BaseException:
+            while len(self._undo) > changes:
+                self._restore(*self._undo.pop())
+            for rows in self._rows.values():
+                rows.clear()
+            del self.leaf_hashes[entries:]
+            raise
+        finally:
+            self.key_hash = key_hash
+
+    def _restore(self, place: tuple[Projection[Any], Any], held: _Held | None) -> None:
+        if held is None:
+            del self._held[place]
+        else:
+            self._held[place] = held

@@ -1,0 +1,26 @@
+"""Alembic's entry: runs the numbered migrations on the database that `ledger.db.upgrade` names.
+
+A migration must apply to a database that is being served: add before you remove, never rewrite a journal table
+(`entries legs openings tiles checkpoints`), and take no lock longer than a moment on `heads`.
+"""
+
+import importlib
+import pkgutil
+
+from alembic import context
+
+import ledger
+from ledger.db import Base, Database
+
+for package in ("book", "log", "people", "programme", "commerce"):
+    for module in pkgutil.iter_modules([f"{ledger.__path__[0]}/{package}"]):
+        importlib.import_module(f"ledger.{package}.{module.name}")
+
+config = context.config
+database = Database(config.get_main_option("sqlalchemy.url") or "")
+with database.engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+database.close()
