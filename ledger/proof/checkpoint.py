@@ -1,0 +1,167 @@
+"""The signed head of a log: C2SP tlog-checkpoint in a C2SP signed note, Ed25519.
+
+The text is three lines, origin, size and base64 of the root; there are no extension lines, and the origin is
+the key's name. Reading is strict: one spelling of each number and each base64; the key asked for must have
+signed validly and once; signatures of other keys are ignored, so that witnesses may add theirs.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ledger.proof.encoding import EncodingError, base64_strict
+from ledger.proof.merkle import HASH_BYTES
+
+MAX_SIGNATURES = 100
+MAX_SIZE = 2**63 - 1
+_ED25519 = b"\x01"
+_SIGNED = "\u2014 "
+
+_control = re.compile("[\x00-\x09\x0b-\x1f]").search
+_decimal = re.compile("0|[1-9][0-9]{0,18}").fullmatch
+
+
+class CheckpointError(ValueError):
+    """A checkpoint, note or key that is malformed or not signed by the key expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A log's public key with the name it signs under."""
+
+    name: str
+    key_id: bytes
+    public_key: Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The size and root of the log named by `origin`. Not authenticated by itself: see `verify`."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def body(self) -> str:
+        """Return the text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def _check_name(name: str) -> None:
+    if not name or "+" in name or " " in name or not name.isprintable():
+        raise CheckpointError("a key name is empty or holds a space, a plus or an unprintable character")
+
+
+def _key_id(name: str, raw_key: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + _ED25519 + raw_key).digest()[:4]
+
+
+def vkey(name: str, public_key: Ed25519PublicKey) -> str:
+    """Return the verifier key `name+hex(key id)+base64(0x01 || public key)`."""
+    _check_name(name)
+    raw = public_key.public_bytes_raw()
+    return f"{name}+{_key_id(name, raw).hex()}+{base64.b64encode(_ED25519 + raw).decode()}"
+
+
+def parse_vkey(text: str) -> VerifierKey:
+    """Read a verifier key; its key id must be that of its name and key."""
+    parts = text.split("+", 2)
+    if len(parts) != 3:
+        raise CheckpointError("a verifier key is name+id+key")
+    name, key_id, encoded = parts
+    _check_name(name)
+    try:
+        key = base64_strict(encoded)
+    except EncodingError as error:
+        raise CheckpointError(f"the verifier key is {error}") from error
+    if len(key) != 33 or key[:1] != _ED25519:
+        raise CheckpointError("the verifier key is not an Ed25519 key")
+    if _key_id(name, key[1:]).hex() != key_id:
+        raise CheckpointError("the verifier key's id does not belong to its name and key")
+    return VerifierKey(name, _key_id(name, key[1:]), Ed25519PublicKey.from_public_bytes(key[1:]))
+
+
+def sign_note(body: str, name: str, private_key: Ed25519PrivateKey) -> str:
+    """Return `body` (which ends in a newline) as a note signed by `name`."""
+    _check_name(name)
+    if not body.endswith("\n") or _control(body):
+        raise CheckpointError("a note ends in a newline and holds no control character")
+    key_id = _key_id(name, private_key.public_key().public_bytes_raw())
+    signature = base64.b64encode(key_id + private_key.sign(body.encode())).decode()
+    return f"{body}\n{_SIGNED}{name} {signature}\n"
+
+
+def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return the note's text and its signatures as (name, key id || signature)."""
+    body, blank, tail = note.rpartition("\n\n")
+    lines = tail.split("\n")
+    if not blank or lines.pop() or not 0 < len(lines) <= MAX_SIGNATURES or _control(note):
+        raise CheckpointError("not a signed note")
+    signatures = []
+    for line in lines:
+        name, space, encoded = line.removeprefix(_SIGNED).partition(" ")
+        if not line.startswith(_SIGNED) or not space:
+            raise CheckpointError("a signature line is malformed")
+        _check_name(name)
+        try:
+            signature = base64_strict(encoded)
+        except EncodingError as error:
+            raise CheckpointError(f"a signature is {error}") from error
+        if len(signature) < 5:
+            raise CheckpointError("a signature is too short")
+        signatures.append((name, signature))
+    return body + "\n", signatures
+
+
+def verify_note(note: str, key: VerifierKey) -> str:
+    """Return the text of a note that `key` signed, exactly once and validly; CheckpointError otherwise."""
+    body, signatures = _split_note(note)
+    own = [signature[4:] for name, signature in signatures if (name, signature[:4]) == (key.name, key.key_id)]
+    if len(own) != 1:
+        raise CheckpointError(f"the note carries {len(own)} signatures of {key.name}, not one")
+    try:
+        key.public_key.verify(own[0], body.encode())
+    except (InvalidSignature, UnicodeEncodeError) as error:
+        raise CheckpointError(f"the signature of {key.name} does not verify") from error
+    return body
+
+
+def _parse_body(body: str) -> Checkpoint:
+    lines = body.split("\n")
+    if len(lines) != 4 or not lines[0]:
+        raise CheckpointError("a checkpoint is an origin, a size and a root")
+    origin, size, encoded, _ = lines
+    if not _decimal(size) or int(size) > MAX_SIZE:
+        raise CheckpointError("the size is not a canonical decimal number")
+    try:
+        root = base64_strict(encoded)
+    except EncodingError as error:
+        raise CheckpointError(f"the root is {error}") from error
+    if len(root) != HASH_BYTES:
+        raise CheckpointError("the root is not 32 bytes long")
+    return Checkpoint(origin, int(size), root)
+
+
+def sign(checkpoint: Checkpoint, name: str, private_key: Ed25519PrivateKey) -> str:
+    """Return the signed note of `checkpoint`; `name` must be its origin."""
+    if name != checkpoint.origin or _parse_body(checkpoint.body()) != checkpoint:
+        raise CheckpointError("a log signs its own well-formed checkpoints, under its origin")
+    return sign_note(checkpoint.body(), name, private_key)
+
+
+def parse(text: str) -> Checkpoint:
+    """Read a signed checkpoint without checking who signed it."""
+    return _parse_body(_split_note(text)[0])
+
+
+def verify(text: str, vkey: str) -> Checkpoint:
+    """Return the checkpoint in `text` if the log `vkey` signed it and it is that log's own."""
+    key = parse_vkey(vkey)
+    checkpoint = _parse_body(verify_note(text, key))
+    if checkpoint.origin != key.name:
+        raise CheckpointError("the checkpoint is of another origin than the key")
+    return checkpoint

@@ -1,0 +1,196 @@
+"""The Merkle tree of RFC 6962 with the proofs of RFC 9162 (sections 2.1.3 and 2.1.4), SHA-256.
+
+Leaves hash as SHA256(0x00 || data) and nodes as SHA256(0x01 || left || right), so a node never passes for a
+leaf. A root does not authenticate the size of its tree: take the size from a signed checkpoint.
+`node(level, index)` is the caller's store: it returns the hash of the perfect subtree over the leaves
+[index << level, (index + 1) << level). Both proofs ask it O(log n) times, all within the tree of that size.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()
+
+NodeReader = Callable[[int, int], bytes]
+NodeSink = Callable[[int, int, bytes], None]
+
+
+class ProofError(ValueError):
+    """A proof that does not prove, or a request for a proof that cannot exist."""
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Return the hash of a leaf that holds `data`."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of the node over two subtrees."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def _fold(peaks: Sequence[bytes]) -> bytes:
+    """Join the roots of perfect subtrees, largest first, into the root over all of them."""
+    if not peaks:
+        return EMPTY_ROOT
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = node_hash(peak, root)
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The right edge of a tree: all that appending needs, 32 bytes for each one bit of the size.
+
+    Immutable: `append` returns another frontier, so a refused batch leaves nothing to undo.
+    """
+
+    size: int = 0
+    peaks: tuple[bytes, ...] = ()
+
+    def append(self, leaf_hashes: Iterable[bytes], on_node: NodeSink | None = None) -> "Frontier":
+        """Return the frontier after `leaf_hashes`: one node hash per leaf on average.
+
+        `on_node(level, index, hash)` sees each new perfect subtree, beginning with the leaves (level 0).
+        """
+        peaks, size = list(self.peaks), self.size
+        for leaf in leaf_hashes:
+            peaks.append(leaf)
+            if on_node:
+                on_node(0, size, leaf)
+            size += 1
+            level, width = 0, size
+            while not width & 1:
+                right = peaks.pop()
+                peaks[-1] = sha256(b"\x01" + peaks[-1] + right).digest()
+                level, width = level + 1, width >> 1
+                if on_node:
+                    on_node(level, width - 1, peaks[-1])
+        return Frontier(size, tuple(peaks))
+
+    def root(self) -> bytes:
+        """Return the root of the tree."""
+        return _fold(self.peaks)
+
+    def to_bytes(self) -> bytes:
+        """Return the size (8 bytes, big-endian) and the peaks, largest subtree first."""
+        return self.size.to_bytes(8, "big") + b"".join(self.peaks)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Frontier":
+        """Read what `to_bytes` wrote; ProofError if the length does not fit the size."""
+        size, rest = int.from_bytes(data[:8], "big"), data[8:]
+        if len(data) < 8 or len(rest) != HASH_BYTES * size.bit_count():
+            raise ProofError("these bytes are no frontier")
+        return cls(size, tuple(rest[at : at + HASH_BYTES] for at in range(0, len(rest), HASH_BYTES)))
+
+
+def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
+    """Return the root over `leaf_hashes`."""
+    return Frontier().append(leaf_hashes).root()
+
+
+def range_root(start: int, end: int, node: NodeReader) -> bytes:
+    """Return the root over [start, end), where start is a multiple of a power of two >= end - start."""
+    peaks = []
+    while start < end:
+        level = (end - start).bit_length() - 1
+        peaks.append(node(level, start >> level))
+        start += 1 << level
+    return _fold(peaks)
+
+
+def _split(start: int, end: int) -> int:
+    """Return where the left subtree of [start, end) ends: the largest power of two below the width."""
+    return start + (1 << ((end - start - 1).bit_length() - 1))
+
+
+def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
+    """Return the path from leaf `index` to the root of the tree of `size` leaves, leaf end first."""
+    if not 0 <= index < size:
+        raise ProofError(f"a tree of {size} holds no leaf {index}")
+    path, start, end = [], 0, size
+    while end - start > 1:
+        middle = _split(start, end)
+        if index < middle:
+            path.append(range_root(middle, end, node))
+            end = middle
+        else:
+            path.append(range_root(start, middle, node))
+            start = middle
+    return path[::-1]
+
+
+def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
+    """Return the proof that the tree of `old` leaves is a prefix of that of `new`; empty for 0 and new."""
+    if not 0 <= old <= new:
+        raise ProofError(f"a tree of {old} is no prefix of a tree of {new}")
+    path, start, end = [], 0, new
+    while 0 < old < end:
+        middle = _split(start, end)
+        if old <= middle:
+            path.append(range_root(middle, end, node))
+            end = middle
+        else:
+            path.append(range_root(start, middle, node))
+            start = middle
+    if start:
+        path.append(range_root(start, end, node))
+    return path[::-1]
+
+
+def _require_hashes(*hashes: bytes) -> None:
+    """Refuse other lengths: 0x01 || short || long could spell the bytes of another node."""
+    if any(len(item) != HASH_BYTES for item in hashes):
+        raise ProofError("a hash is not 32 bytes long")
+
+
+def _climb(position: int, last: int, seed: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Hash from `seed` up a tree whose last leaf is `last`; return the roots left of the path and over all.
+
+    This is the loop that RFC 9162 sections 2.1.3.2 and 2.1.4.2 share.
+    """
+    old = new = seed
+    for sibling in path:
+        if last == 0:
+            raise ProofError("the proof is too long")
+        if position & 1 or position == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            new = node_hash(new, sibling)
+        position, last = position >> 1, last >> 1
+    if last:
+        raise ProofError("the proof is too short")
+    return old, new
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Raise ProofError unless leaf hash `leaf` stands at `index` in the tree (RFC 9162 section 2.1.3.2)."""
+    _require_hashes(leaf, root, *proof)
+    if not 0 <= index < size:
+        raise ProofError(f"a tree of {size} holds no leaf {index}")
+    if _climb(index, size - 1, leaf, proof)[1] != root:
+        raise ProofError("the inclusion proof leads to another root")
+
+
+def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
+    """Raise ProofError unless the old tree is a prefix of the new one (RFC 9162 section 2.1.4.2)."""
+    _require_hashes(old_root, new_root, *proof)
+    if not 0 <= old <= new:
+        raise ProofError(f"a tree of {old} is no prefix of a tree of {new}")
+    if 0 in (old, new - old):
+        if proof or (old == 0 and old_root != EMPTY_ROOT) or (old == new and old_root != new_root):
+            raise ProofError("trees of these sizes need no proof, and the roots do not agree")
+        return
+    path = [old_root, *proof] if old & (old - 1) == 0 else proof
+    if not path:
+        raise ProofError("the proof is too short")
+    # The old tree's last perfect subtree is the seed: skip the levels below it.
+    skipped = (old & -old).bit_length() - 1
+    if _climb((old - 1) >> skipped, (new - 1) >> skipped, path[0], path[1:]) != (old_root, new_root):
+        raise ProofError("the consistency proof leads to other roots")
