@@ -12,13 +12,14 @@ Nothing is opened at import.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, Dialect, Engine, Text, create_engine, event, make_url
+from sqlalchemy import BigInteger, Dialect, Engine, Insert, Table, Text, create_engine, event, insert, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -95,6 +96,16 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows without the ORM's bookkeeping, which would cost more than the statement."""
+    session.connection().execute(_insert(table), rows)
+
+
+@cache
+def _insert(table: type[Base]) -> Insert:
+    return insert(cast("Table", table.__table__))
 
 
 def _sqlite_engine(url: str) -> Engine:

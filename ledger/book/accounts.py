@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Text, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, CheckConstraint, Text, bindparam, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import blinding, entries
 from ledger.book.legs import Leg, Opening
 from ledger.book.unit import Unit
-from ledger.db import Base
-from ledger.errors import NotFound, Refused
+from ledger.db import Base, insert_rows
+from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.proof.replay import SUMS
 from ledger.proof.rules import NAMED_ACCOUNTS, TOTALS, account_type
+from ledger.values import AMOUNT_LIMIT
 
 
 class Account(Base):
@@ -94,7 +95,7 @@ class _Accounts:
         new = [_columns(city, path, state) for path, state, is_new in changed if is_new]
         old = [_columns(city, path, state) for path, state, is_new in changed if not is_new]
         if new:
-            session.execute(insert(Account), new)
+            insert_rows(session, Account, new)
         if old:
             session.connection().execute(_UPDATE, [{f"b_{name}": value for name, value in row.items()} for row in old])
 
@@ -149,6 +150,7 @@ def apply(unit: Unit, seq: int, effects: Sequence[Effect]) -> None:
     Raises:
         NotFound: an account has not been opened.
         Refused: `insufficient_funds`, or `budget_exhausted` where the account is a budget.
+        ValidationFailed: a balance would leave the range that every reader of JSON reads exactly.
     """
     after: dict[str, State] = {}
     legs: list[tuple[Effect, State]] = []
@@ -157,6 +159,8 @@ def apply(unit: Unit, seq: int, effects: Sequence[Effect]) -> None:
         now = State(before.posted + effect.posted_change, before.held + effect.held_change, before.version + 1)
         if now.available < 0 and now.available < before.available and effect.account != "issuance":
             raise _shortfall(effect, before)
+        if abs(now.posted) >= AMOUNT_LIMIT:
+            raise ValidationFailed({"amount_minor": "Give less: a balance stays below 2**53 minor units."})
         after[effect.account] = now
         legs.append((effect, now))
     for path, now in after.items():

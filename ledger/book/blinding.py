@@ -10,11 +10,11 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import LargeBinary, Text, insert, select
+from sqlalchemy import LargeBinary, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.unit import Unit
-from ledger.db import Base
+from ledger.db import Base, insert_rows
 from ledger.errors import NotFound
 from ledger.proof import handles
 
@@ -36,9 +36,8 @@ class _Keys:
         return session.scalar(select(BlindingKey.key).where(BlindingKey.city == city, BlindingKey.account == key))
 
     def save(self, session: Session, city: str, changed: list[tuple[Any, bytes, bool]]) -> None:
-        session.execute(
-            insert(BlindingKey),
-            [{"city": city, "account": account, "key": key} for account, key, _ in changed],
+        insert_rows(
+            session, BlindingKey, [{"city": city, "account": account, "key": key} for account, key, _ in changed]
         )
 
 

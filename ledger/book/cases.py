@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.journal import Origin
 from ledger.book.unit import Unit
-from ledger.db import Base, Instant
+from ledger.db import Base, Instant, insert_rows
 from ledger.errors import NotFound
 
 HELD, CAPTURED, RELEASED, EXPIRED, MOVED = "held", "captured", "released", "expired", "moved"
@@ -84,7 +84,7 @@ class _Cases:
         new = [{"city": city, "seq": seq, **asdict(state)} for seq, state, is_new in changed if is_new]
         old = [{"b_city": city, "b_seq": seq, **_bound(state)} for seq, state, is_new in changed if not is_new]
         if new:
-            session.execute(insert(Case), new)
+            insert_rows(session, Case, new)
         if old:
             session.connection().execute(_UPDATE, old)
 

@@ -10,6 +10,8 @@ A unit lives as long as a batch. It knows two kinds of book state, both held bac
 where it was, so that a refused command never harms its neighbours. Everything staged before an attempt is
 flushed first; hence plain SQL inside a command sees all earlier commands of the batch, and an undone attempt has
 never flushed what others staged. Inside one command, SQL does not see what that same command has staged.
+A command that touches the database through `get`, `put` and `insert` alone needs neither savepoint nor flush:
+`attempt(staged_only=True)` undoes it in memory.
 
 Nothing in a unit outlives its transaction, so nothing cached is trusted across batches.
 """
@@ -17,16 +19,15 @@ Nothing in a unit outlives its transaction, so nothing cached is trusted across 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from ledger.book.cities import City, CityKeys
-from ledger.db import Base
+from ledger.db import Base, insert_rows
 
 Value = TypeVar("Value")
 
@@ -106,7 +107,7 @@ class Unit:
         """Send everything staged to the database."""
         for table, rows in self._rows.items():
             if rows:
-                self.session.execute(insert(table), rows)
+                insert_rows(self.session, table, rows)
                 rows.clear()
         changed: dict[Projection[Any], list[tuple[Any, Any, bool]]] = {}
         for (projection, key), held in self._held.items():
@@ -117,18 +118,20 @@ class Unit:
             projection.save(self.session, self.city.id, values)
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self, *, staged_only: bool = False) -> Iterator[None]:
         """Run a block that leaves nothing behind, in the database or here, when it raises. Attempts may nest."""
-        self.flush()
+        if not staged_only:
+            self.flush()
         changes, entries, key_hash = len(self._undo), len(self.leaf_hashes), self.key_hash
+        staged = {table: len(rows) for table, rows in self._rows.items()}
         try:
-            with self.session.begin_nested():
+            with nullcontext() if staged_only else self.session.begin_nested():
                 yield
         except BaseException:
             while len(self._undo) > changes:
                 self._restore(*self._undo.pop())
-            for rows in self._rows.values():
-                rows.clear()
+            for table, rows in self._rows.items():
+                del rows[staged.get(table, 0) :]
             del self.leaf_hashes[entries:]
             raise
         finally:
