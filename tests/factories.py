@@ -44,6 +44,7 @@ class Clock:
     now: datetime = START
 
     def __call__(self) -> datetime:
+        """The time that it shows."""
         return self.now
 
     def advance(self, **by: float) -> datetime:
@@ -82,7 +83,12 @@ class Installation:
 
     def open(self, *paths: str) -> None:
         """Open accounts."""
-        self.run(lambda unit: [accounts.open_account(unit, path) for path in paths])
+
+        def work(unit: Unit) -> None:
+            for path in paths:
+                accounts.open_account(unit, path)
+
+        self.run(work)
 
     def grant(self, amount: int = 100_000_000) -> None:
         """Issue tokens into the treasury."""

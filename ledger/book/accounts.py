@@ -86,9 +86,7 @@ class _Accounts:
     """The projection of balances, keyed by path."""
 
     def load(self, session: Session, city: str, key: str) -> State | None:
-        row = session.execute(
-            select(Account.posted, Account.held, Account.version).where(Account.city == city, Account.path == key)
-        ).one_or_none()
+        row = session.connection().execute(_LOAD, {"city": city, "path": key}).one_or_none()
         return State(*row) if row else None
 
     def save(self, session: Session, city: str, changed: list[tuple[Any, State, bool]]) -> None:
@@ -101,6 +99,10 @@ class _Accounts:
 
 
 ACCOUNTS = _Accounts()
+
+_LOAD = select(*(Account.__table__.c[name] for name in ("posted", "held", "version"))).where(
+    Account.__table__.c.city == bindparam("city"), Account.__table__.c.path == bindparam("path")
+)
 
 _UPDATE = (
     update(Account.__table__)  # type: ignore[arg-type]

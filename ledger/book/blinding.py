@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import LargeBinary, Text, select
+from sqlalchemy import LargeBinary, Text, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.unit import Unit
@@ -33,7 +33,7 @@ class _Keys:
     """The projection of blinding keys, keyed by account; written once."""
 
     def load(self, session: Session, city: str, key: str) -> bytes | None:
-        return session.scalar(select(BlindingKey.key).where(BlindingKey.city == city, BlindingKey.account == key))
+        return session.connection().scalar(_LOAD, {"city": city, "account": key})
 
     def save(self, session: Session, city: str, changed: list[tuple[Any, bytes, bool]]) -> None:
         insert_rows(
@@ -42,6 +42,10 @@ class _Keys:
 
 
 KEYS = _Keys()
+
+_LOAD = select(BlindingKey.__table__.c.key).where(
+    BlindingKey.__table__.c.city == bindparam("city"), BlindingKey.__table__.c.account == bindparam("account")
+)
 
 
 def create_key(unit: Unit, account: str) -> None:

@@ -75,9 +75,7 @@ class _Cases:
     """The projection of cases, keyed by the seq of the first entry."""
 
     def load(self, session: Session, city: str, key: int) -> CaseState | None:
-        row = session.execute(
-            select(*(getattr(Case, name) for name in _FIELDS)).where(Case.city == city, Case.seq == key)
-        ).one_or_none()
+        row = session.connection().execute(_LOAD, {"city": city, "seq": key}).one_or_none()
         return CaseState(*row) if row else None
 
     def save(self, session: Session, city: str, changed: list[tuple[Any, CaseState, bool]]) -> None:
@@ -94,6 +92,16 @@ def _bound(state: CaseState) -> dict[str, Any]:
 
 
 CASES = _Cases()
+
+_DUE = select(Case.__table__.c.seq).where(
+    Case.__table__.c.city == bindparam("city"),
+    Case.__table__.c.state == HELD,
+    Case.__table__.c.expires_at <= bindparam("now"),
+)
+
+_LOAD = select(*(Case.__table__.c[name] for name in _FIELDS)).where(
+    Case.__table__.c.city == bindparam("city"), Case.__table__.c.seq == bindparam("seq")
+)
 
 _UPDATE = (
     update(Case.__table__)  # type: ignore[arg-type]
@@ -121,5 +129,4 @@ def origin(seq: int, state: CaseState) -> Origin:
 
 def due(unit: Unit) -> list[int]:
     """The holds that have run out by the unit's time, in the order of the log."""
-    query = select(Case.seq).where(Case.city == unit.city.id, Case.state == HELD, Case.expires_at <= unit.now)
-    return sorted(unit.session.scalars(query))
+    return sorted(unit.session.connection().scalars(_DUE, {"city": unit.city.id, "now": unit.now}))

@@ -13,7 +13,7 @@ from ledger.book.cases import CASES, MOVED, CaseState
 from ledger.book.journal import Origin, Posted, moving
 from ledger.book.legs import SIDES, Opening
 from ledger.book.unit import Unit
-from ledger.errors import NotFound, Refused
+from ledger.errors import LedgerError, Refused
 from ledger.proof.rules import ALLOWED, REVERSIBLE, account_type
 from ledger.values import check_amount
 
@@ -49,7 +49,7 @@ def post(
         ValueError: a path is not of the book's grammar.
     """
     check_amount("amount_minor", amount)
-    if (kind, account_type(source), account_type(target)) not in ALLOWED:
+    if source == target or (kind, account_type(source), account_type(target)) not in ALLOWED:
         raise Refused("not_allowed", kind=kind, source=source, target=target)
     posted = journal.append(
         unit, kind, [moving(source, target, amount)], actor=actor, ref=ref, evidence=evidence, rule=rule
@@ -70,7 +70,7 @@ def post_many(unit: Unit, transfers: Sequence[Transfer], *, actor: str) -> list[
     for index, transfer in enumerate(transfers):
         try:
             entry = post(unit, transfer.kind, transfer.source, transfer.target, transfer.amount_minor, actor=actor)
-        except (Refused, NotFound) as refusal:
+        except LedgerError as refusal:
             refusal.params["index"] = index
             raise
         posted.append(entry)

@@ -8,8 +8,9 @@ A unit lives as long as a batch. It knows two kinds of book state, both held bac
 
 `attempt` is the guard around one command: when it raises, the database goes back to a savepoint and the unit to
 where it was, so that a refused command never harms its neighbours. Everything staged before an attempt is
-flushed first; hence plain SQL inside a command sees all earlier commands of the batch, and an undone attempt has
-never flushed what others staged. Inside one command, SQL does not see what that same command has staged.
+flushed first, and what it stages is flushed before its savepoint ends; hence plain SQL inside a command sees all
+earlier commands of the batch, and a constraint of the database undoes the command that breaks it and no other.
+Inside one command, SQL does not see what that same command has staged.
 A command that touches the database through `get`, `put` and `insert` alone needs neither savepoint nor flush:
 `attempt(staged_only=True)` undoes it in memory.
 
@@ -127,6 +128,8 @@ class Unit:
         try:
             with nullcontext() if staged_only else self.session.begin_nested():
                 yield
+                if not staged_only:
+                    self.flush()
         except BaseException:
             while len(self._undo) > changes:
                 self._restore(*self._undo.pop())

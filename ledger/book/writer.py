@@ -10,8 +10,10 @@ Bounds: at most `MAX_BATCH` commands a batch and `MAX_QUEUE` waiting; beyond tha
 nothing was done. An acknowledged command is durable, in the tree and covered by a checkpoint.
 
 Between processes the guard is the city's head row (SQLite: the file's write lock), taken before anything is read;
-nothing is trusted across batches. If the database breaks off during the commit, the writer looks for the batch's
-first entry before it answers anybody; when it cannot look, the answer is `OutcomeUnknown`.
+nothing is trusted across batches. If the database breaks off before the commit, nothing was done and the answer is
+`Overloaded`; if it breaks off during the commit, the writer takes the head again, which only a transaction that has
+ended lets go, and looks for the batch's first entry before it answers anybody. When it cannot look, the answer is
+`OutcomeUnknown`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
 
 from ledger.book import cities, holds, idempotency, seal
 from ledger.book.cities import Head, KeyRing
@@ -100,7 +103,8 @@ class Writer:
         self.clock = clock
         self._queues: dict[str, queue.Queue[_Waiting | None]] = {}
         self._threads: list[threading.Thread] = []
-        self._starting = threading.Lock()
+        self._guard = threading.Lock()
+        self._closed = False
         self._checked: set[str] = set()
 
     def submit(self, city: str, command: Command[Value]) -> Outcome[Value]:
@@ -109,11 +113,11 @@ class Writer:
         Raises:
             LedgerError: whatever the command refused with, or `Overloaded`, or `OutcomeUnknown`.
         """
-        waiting = _Waiting(command)
-        try:
-            self._queue(city).put_nowait(waiting)
-        except queue.Full:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+        waiting, line = _Waiting(command), self._queue(city)
+        with self._guard:  # nothing queues up behind the end that `close` puts into the line
+            if self._closed or line.full():
+                raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+            line.put_nowait(waiting)
         return waiting.answer.result()
 
     def execute(
@@ -142,7 +146,9 @@ class Writer:
         return cast("Value", outcome.value)
 
     def close(self) -> None:
-        """Finish what waits and end the threads."""
+        """Finish what waits and end the threads; what is submitted from now on is refused."""
+        with self._guard:
+            self._closed = True
         for waiting in self._queues.values():
             waiting.put(None)
         for thread in self._threads:
@@ -153,7 +159,7 @@ class Writer:
         if found is None:
             with self.database.read() as session:
                 cities.get(session, city)
-            with self._starting:
+            with self._guard:
                 found = self._queues.get(city)
                 if found is None:
                     found = queue.Queue(MAX_QUEUE)
@@ -198,27 +204,50 @@ class Writer:
     def _batch(
         self, city_id: str, commands: Sequence[Command[Any]], now: datetime | None
     ) -> list[Outcome[Any] | Exception]:
+        lost: DBAPIError | None = None
         with self.database.write() as session:
-            head = session.scalars(select(Head).where(Head.city == city_id).with_for_update()).one_or_none()
-            if head is None:
-                raise NotFound("city", city_id)
-            city = cities.get(session, city_id)
-            keys = self.keys.get(city)
-            if city_id not in self._checked:
-                self.published.check(session, city, keys)
-                self._checked.add(city_id)
-            unit = Unit(session, city, keys, max(now or self.clock(), head.last_at), head.size)
-            holds.expire_due(unit)
-            outcomes = [_run(unit, command) for command in commands]
-            note = seal.seal(unit, head) if unit.leaf_hashes else None
-            unit.flush()
+            try:
+                unit, outcomes, note = self._carry_out(session, city_id, commands, now)
+            except DBAPIError as failure:
+                if not _is_broken(failure):
+                    raise
+                log.warning("a batch broke off: %s", failure.orig.__class__.__name__)
+                raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
             try:
                 session.commit()
             except DBAPIError as failure:
-                self._resolve(city_id, unit, failure)
-            if note is not None:
-                self.published.record(city_id, note, unit.next_seq)
-            return outcomes
+                lost = failure
+        if lost is not None:
+            self._resolve(city_id, unit, lost)
+        if note is not None:
+            self._publish(city_id, note, unit.next_seq)
+        return outcomes
+
+    def _carry_out(
+        self, session: Session, city_id: str, commands: Sequence[Command[Any]], now: datetime | None
+    ) -> tuple[Unit, list[Outcome[Any] | Exception], str | None]:
+        """All of a batch but its commit; the note is None where no entry came about."""
+        head = session.scalars(select(Head).where(Head.city == city_id).with_for_update()).one_or_none()
+        if head is None:
+            raise NotFound("city", city_id)
+        city = cities.get(session, city_id)
+        keys = self.keys.get(city)
+        if city_id not in self._checked:
+            self.published.check(session, city, keys)
+            self._checked.add(city_id)
+        unit = Unit(session, city, keys, max(now or self.clock(), head.last_at), head.size)
+        holds.expire_due(unit)
+        outcomes = [_run(unit, command) for command in commands]
+        note = seal.seal(unit, head) if unit.leaf_hashes else None
+        unit.flush()
+        return unit, outcomes, note
+
+    def _publish(self, city: str, note: str, size: int) -> None:
+        """Remember the checkpoint beside the database. The batch stands, whether or not that works."""
+        try:
+            self.published.record(city, note, size)
+        except (OSError, ValueError):
+            log.exception("the checkpoint of %s at %s could not be noted in %s", city, size, self.published.directory)
 
     def _resolve(self, city: str, unit: Unit, failure: DBAPIError) -> None:
         """Learn whether a commit that broke off took place; returns if it did, raises if not or if unknown."""
@@ -226,7 +255,9 @@ class Writer:
         if not unit.leaf_hashes:
             raise OutcomeUnknown(city=city) from failure
         try:
-            with self.database.read() as session:
+            with self.database.write() as session:
+                # The server may still be busy with the lost commit; until that ends, it holds the head.
+                session.scalars(select(Head.size).where(Head.city == city).with_for_update()).one()
                 stands = session.scalar(select(Entry.leaf_hash).where(Entry.city == city, Entry.seq == unit.base_size))
         except DBAPIError as silent:
             raise OutcomeUnknown(city=city) from silent
@@ -251,10 +282,15 @@ def _run(unit: Unit, command: Command[Any]) -> Outcome[Any] | Exception:
     except LedgerError as refusal:
         return refusal
     except DBAPIError as failure:
-        if failure.connection_invalidated or isinstance(failure, OperationalError):
+        if _is_broken(failure):
             raise
         log.exception("a command failed in the database")
         return failure
     except Exception as fault:
         log.exception("a command failed")
         return fault
+
+
+def _is_broken(failure: DBAPIError) -> bool:
+    """Whether the connection or the transaction is lost, so that the whole batch is."""
+    return failure.connection_invalidated or isinstance(failure, OperationalError)

@@ -1,0 +1,1 @@
+"""What needs programme and commerce together: city files, loading, export, simulation."""

@@ -1,0 +1,1 @@
+"""The city files that come with the package."""

@@ -56,6 +56,13 @@ def _check_name(name: str) -> None:
         raise CheckpointError("a key name is empty or holds a space, a plus or an unprintable character")
 
 
+def _decoded(what: str, text: str) -> bytes:
+    try:
+        return base64_strict(text)
+    except EncodingError as error:
+        raise CheckpointError(f"{what} is {error}") from error
+
+
 def _key_id(name: str, raw_key: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + _ED25519 + raw_key).digest()[:4]
 
@@ -74,10 +81,7 @@ def parse_vkey(text: str) -> VerifierKey:
         raise CheckpointError("a verifier key is name+id+key")
     name, key_id, encoded = parts
     _check_name(name)
-    try:
-        key = base64_strict(encoded)
-    except EncodingError as error:
-        raise CheckpointError(f"the verifier key is {error}") from error
+    key = _decoded("the verifier key", encoded)
     if len(key) != 33 or key[:1] != _ED25519:
         raise CheckpointError("the verifier key is not an Ed25519 key")
     if _key_id(name, key[1:]).hex() != key_id:
@@ -107,10 +111,7 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
         if not line.startswith(_SIGNED) or not space:
             raise CheckpointError("a signature line is malformed")
         _check_name(name)
-        try:
-            signature = base64_strict(encoded)
-        except EncodingError as error:
-            raise CheckpointError(f"a signature is {error}") from error
+        signature = _decoded("a signature", encoded)
         if len(signature) < 5:
             raise CheckpointError("a signature is too short")
         signatures.append((name, signature))
@@ -132,15 +133,13 @@ def verify_note(note: str, key: VerifierKey) -> str:
 
 def _parse_body(body: str) -> Checkpoint:
     lines = body.split("\n")
-    if len(lines) != 4 or not lines[0]:
+    if len(lines) != 4:
         raise CheckpointError("a checkpoint is an origin, a size and a root")
     origin, size, encoded, _ = lines
+    _check_name(origin)
     if not _decimal(size) or int(size) > MAX_SIZE:
         raise CheckpointError("the size is not a canonical decimal number")
-    try:
-        root = base64_strict(encoded)
-    except EncodingError as error:
-        raise CheckpointError(f"the root is {error}") from error
+    root = _decoded("the root", encoded)
     if len(root) != HASH_BYTES:
         raise CheckpointError("the root is not 32 bytes long")
     return Checkpoint(origin, int(size), root)

@@ -17,8 +17,9 @@ from ledger.proof.rules import REVERSIBLE, STILL
 Sink = Callable[[str, int | None, str], None]
 
 LEARNERS, ERASED = "learner", "learner:(erased)"
-_SUMS = {"issuance": "issued", "shop": "redeemed", "settled": "redeemed", "expired": "expired"}
-_SUMS |= {"bridge": "bridged", "suspense": "bridged"}  # all other types circulate
+SUMS = dict.fromkeys(("treasury", "budget", "learner", "sponsor"), "circulating")
+SUMS |= {"issuance": "issued", "shop": "redeemed", "settled": "redeemed", "expired": "expired"}
+SUMS |= {"bridge": "bridged", "suspense": "bridged"}
 
 # What may still happen to a case, kept at the seq of its first entry.
 _OVER, _OPEN, _REDEEMED, _HELD, _MOVED, _BRIDGED = range(6)
@@ -165,7 +166,7 @@ class Replay:
         """Return issued = circulating + redeemed + bridged + expired, and held (a part of circulating)."""
         totals = dict.fromkeys(("issued", "circulating", "redeemed", "bridged", "expired"), 0)
         for account, balance in self.balances.items():
-            totals[_SUMS.get(account.partition(":")[0], "circulating")] += balance
+            totals[SUMS[account.partition(":")[0]]] += balance
         totals["issued"] = -totals["issued"]
         return totals | {"held": sum(self.held.values())}
 

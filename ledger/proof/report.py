@@ -52,11 +52,19 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
-        return {"ok": self.ok, **asdict(self), "root": self.root and self.root.hex()}
+        return {
+            "ok": self.ok,
+            **asdict(self),
+            "counts": dict(self.counts),
+            "root": self.root and self.root.hex(),
+        }
 
     def text(self) -> str:
         """Return the report for people."""
-        lines = [f"log      {self.origin or '(no checkpoint)'}", f"entries  {self.size}"]
+        lines = [
+            f"log      {self.origin or '(no checkpoint)'}",
+            f"entries  {self.size:,} (amounts below in minor units)",
+        ]
         lines += [f"{name:<12} {amount:>20,}" for name, amount in self.totals.items()]
         for title, figures in (("rewarded by activity", self.activities), ("redeemed at shops", self.shops)):
             top = sorted(figures.items(), key=lambda item: (-item[1], item[0]))

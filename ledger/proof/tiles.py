@@ -54,7 +54,7 @@ def tile_of(level: int, index: int, size: int) -> tuple[Tile, int, int]:
 
     With it come the node's level within the tile (0..7) and its index on that level, for `node_from_tile`.
     """
-    if level < 0 or not 0 <= (index + 1) << level <= size:
+    if min(level, index) < 0 or (index + 1) << level > size:
         raise ProofError(f"a tree of {size} has no whole subtree ({level}, {index})")
     tile_level, inner_level = divmod(level, TILE_HEIGHT)
     tile_index, inner_index = divmod(index, TILE_WIDTH >> inner_level)

@@ -173,7 +173,7 @@ class _Walk:
         head, seen, report = self._head, self._seen, self._report
         if head:
             report.origin = head.origin
-            if self.expected < head.size:
+            if self._lines < head.size and self.expected < head.size:
                 message = f"the entries from here to {head.size - 1}, which the checkpoint covers, are missing"
                 report.add("SEQUENCE_GAP", self.expected, message)
             elif self._lines < head.size:
@@ -190,7 +190,7 @@ class _Walk:
 
 
 def _bar(done: int, total: int | None) -> None:
-    sys.stderr.write(f"\r{done:,} of {total or '?':,} entries")
+    sys.stderr.write(f"\r{done:,} of {'?' if total is None else f'{total:,}'} entries" + "\n" * (done == total))
     sys.stderr.flush()
 
 

@@ -1,0 +1,226 @@
+"""`kgo`: the command line of operators and auditors.
+
+Every command imports what it needs when it runs, so that `kgo verify` works where only `cryptography` is installed
+beside it, and so that `--help` is immediate. The exit status is 0 when all went well, 1 when the answer is no, 2 when
+the command was called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.installation import Installation
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["verify"]:
+        from ledger.proof.verify import main as verify
+
+        return verify(arguments[1:])
+    options = _parser().parse_args(arguments)
+    from ledger.errors import LedgerError, ValidationFailed
+
+    try:
+        return int(options.run(options) or 0)
+    except ValidationFailed as refusal:
+        for field, remedy in refusal.fields.items():
+            print(f"kgo: {field}: {remedy}", file=sys.stderr)
+    except LedgerError as refusal:
+        print(f"kgo: {refusal}", file=sys.stderr)
+    except (OSError, ValueError) as fault:
+        print(f"kgo: {fault}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("kgo: stopped", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kgo", description="The ledger of a learning city.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = _command(commands, "serve", "serve the pages and the API", _serve)
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--public-url", help="the address that people reach it by; it stands in QR codes and links")
+    serve.add_argument("--workers", type=int, default=1, help="processes; more than one pays on PostgreSQL alone")
+    serve.add_argument("--welcome", action="store_true", help="print where each kind of user goes")
+    serve.add_argument("--bare", action="store_true", help="with --welcome: make no one-time links")
+
+    database = commands.add_parser("db", help="the database").add_subparsers(metavar="WHAT", required=True)
+    _command(database, "upgrade", "bring the database to the newest schema", _upgrade)
+
+    city = commands.add_parser("city", help="cities").add_subparsers(metavar="WHAT", required=True)
+    load = _command(city, "import", "load city files; what is there already stays", _import)
+    load.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    load.add_argument("--samples", action="store_true", help="load what is marked as a sample, and fund it")
+
+    for name, what, handler in (
+        ("token", "sign-ins for programs", _create_token),
+        ("link", "one-time links for people", _create_link),
+    ):
+        group = commands.add_parser(name, help=what).add_subparsers(metavar="WHAT", required=True)
+        create = _command(group, "create", f"make one of the {what}; its secret is printed once", handler, city=True)
+        create.add_argument("--role", required=True, action="append", help="may be given more than once")
+        create.add_argument("--shop", help="the shop's id, with the role shop")
+        create.add_argument("--activity", help="the activity's id, with the role kiosk")
+
+    simulate = _command(commands, "simulate", "play a year of a city into an empty log", _simulate, city=True)
+    simulate.add_argument("--learners", type=int, default=7_000)
+    simulate.add_argument("--shops", type=int, default=600)
+    simulate.add_argument("--entries", type=int, default=100_000)
+    simulate.add_argument("--seed", type=int, default=1)
+
+    export = _command(commands, "export", "write a city's log for auditors", _export, city=True)
+    export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    export.add_argument("--openings", action="store_true", help="with the personal side, for appointed auditors")
+
+    audit = _command(commands, "audit", "check a city's book inside the database", _audit, city=True)
+    audit.add_argument("--json", action="store_true", help="print the report as JSON")
+    commands.add_parser("verify", help="verify an exported log, without database and server", add_help=False)
+
+    jobs = commands.add_parser("jobs", help="what happens by itself").add_subparsers(metavar="WHAT", required=True)
+    run = _command(jobs, "run", "run every job once, or again and again", _jobs)
+    run.add_argument("--every", type=float, metavar="SECONDS", help="go on until interrupted")
+    return parser
+
+
+def _command(group, name: str, help_: str, run, *, city: bool = False) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    command: argparse.ArgumentParser = group.add_parser(
+        name, help=help_, description=help_[0].upper() + help_[1:] + "."
+    )
+    command.add_argument("--data", type=Path, metavar="DIR", help="the data directory ($KGO_DATA, or ./data)")
+    if city:
+        command.add_argument("--city", required=True, help="the city's id, for example khon-kaen")
+    command.set_defaults(run=run)
+    return command
+
+
+def _open(options: argparse.Namespace) -> Installation:
+    from ledger.installation import open_installation
+
+    return open_installation(options.data)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from ledger import serving
+
+    serving.serve(
+        options.data,
+        host=options.host,
+        port=options.port,
+        public_url=options.public_url,
+        workers=options.workers,
+        welcome=options.welcome,
+        links=not options.bare,
+    )
+
+
+def _upgrade(options: argparse.Namespace) -> None:
+    from ledger.config import Settings
+    from ledger.db import upgrade
+
+    upgrade(Settings.from_environment(data=options.data).database_url)
+
+
+def _import(options: argparse.Namespace) -> None:
+    from ledger.city import cityfile, load
+
+    files = [cityfile.load(path) for path in options.files]
+    with _open(options) as installation:
+        for file in files:
+            done = load.load(installation.writer, file, samples=options.samples)
+            print(f"{file.name_en}: {done}")
+
+
+def _create_token(options: argparse.Namespace) -> None:
+    from ledger.people import tokens
+
+    with _open(options) as installation:
+        secret = installation.writer.run(
+            options.city, lambda unit: tokens.issue(unit, options.role, _subject(options), label="cli")
+        )
+    print(f"{', '.join(options.role)} token of {options.city}: {secret}")
+
+
+def _create_link(options: argparse.Namespace) -> None:
+    from ledger.people import tokens
+
+    with _open(options) as installation:
+        secret = installation.writer.run(
+            options.city, lambda unit: tokens.create_link(unit, options.role, _subject(options))
+        )
+        print(f"{installation.settings.public_url}/l/{secret}")
+
+
+def _subject(options: argparse.Namespace) -> str | None:
+    subject: str | None = options.shop or options.activity
+    return subject
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from ledger.city import cityfile, simulate
+    from ledger.config import Settings
+    from ledger.db import upgrade
+    from ledger.installation import assemble
+    from ledger.progress import Bar
+
+    files = {file.id: file for file in map(cityfile.load, cityfile.shipped())}
+    if options.city not in files:
+        raise ValueError(f"--city: choose one of {', '.join(files)}")
+    settings = Settings.from_environment(data=options.data)
+    upgrade(settings.database_url)
+    scale = simulate.Scale(options.learners, options.shops, options.entries, options.seed)
+    with assemble(settings, clock=lambda: simulate.BEGIN) as installation:
+        print(simulate.simulate(installation.writer, files[options.city], scale, progress=Bar("entries")))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ledger.city import export
+    from ledger.progress import Bar
+
+    with _open(options) as installation:
+        size = export.write_directory(
+            installation.database,
+            installation.keys,
+            options.city,
+            options.out,
+            openings=options.openings,
+            progress=Bar("entries"),
+        )
+    print(f"{size} entries in {options.out}; check them with: kgo verify {options.out}")
+
+
+def _audit(options: argparse.Namespace) -> int:
+    import json
+
+    from ledger.book import audit, cities
+
+    with _open(options) as installation, installation.database.read() as session:
+        city = cities.get(session, options.city)
+        report = audit.audit(session, city.id, installation.keys.get(city))
+    print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
+    return 0 if report.ok else 1
+
+
+def _jobs(options: argparse.Namespace) -> None:
+    import threading
+    from datetime import timedelta
+
+    from ledger import jobs
+
+    with _open(options) as installation:
+        for city, entries in jobs.run_once(installation.writer).items():
+            print(f"{city}: {entries} new entries")
+        if options.every:
+            jobs.run_for_ever(installation.writer, threading.Event(), timedelta(seconds=options.every))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

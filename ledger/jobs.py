@@ -1,0 +1,70 @@
+"""What has to happen without anybody asking: due holds expire, and each day's totals are attested in the log.
+
+Nothing depends on it being punctual: the writer expires what is due before every batch anyway. Every job may run
+in several processes at once and is repeated without harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from ledger.book import accounts, cities, entries, journal
+from ledger.book.entries import Entry
+from ledger.book.unit import Unit
+from ledger.book.writer import Writer
+from ledger.errors import LedgerError
+
+EVERY_SECONDS = 30
+log = logging.getLogger(__name__)
+
+
+def run_once(writer: Writer) -> dict[str, int]:
+    """Run every job for every city once; how many entries each city's log grew by."""
+    with writer.database.read() as session:
+        sizes = {city.id: entries.size(session, city.id) for city in cities.all_(session)}
+    grown = {}
+    for city, before in sizes.items():
+        grown[city] = writer.run(city, attest_day) - before
+    return grown
+
+
+def attest_day(unit: Unit) -> int:
+    """Attest the totals once a day if anything happened since the last time; the size of the log afterwards.
+
+    The writer has expired what was due before it gets here.
+    """
+    last = unit.session.execute(
+        select(Entry.seq, Entry.kind, Entry.at).where(Entry.city == unit.city.id).order_by(Entry.seq.desc()).limit(1)
+    ).one_or_none()
+    if last is not None and last.kind != "attest" and not _attested_on(unit, unit.now):
+        journal.append(unit, "attest", actor="system", ref={"totals": accounts.totals(unit.session, unit.city.id)})
+    return unit.next_seq
+
+
+def _attested_on(unit: Unit, now: datetime) -> bool:
+    midnight = now.astimezone(ZoneInfo(unit.city.zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = unit.session.scalar(
+        select(Entry.seq)
+        .where(Entry.city == unit.city.id, Entry.kind == "attest", Entry.at >= midnight.astimezone(now.tzinfo))
+        .limit(1)
+    )
+    return found is not None
+
+
+def run_for_ever(
+    writer: Writer, stop: threading.Event, every: timedelta, told: Callable[[str], None] = log.info
+) -> None:
+    """Run all jobs again and again until `stop` is set."""
+    while not stop.wait(every.total_seconds()):
+        try:
+            run_once(writer)
+        except LedgerError as refusal:
+            told(f"jobs: {refusal}")
+        except Exception:
+            log.exception("a job failed")

@@ -1,0 +1,144 @@
+"""Starting the server, and telling each kind of user where to go.
+
+The WSGI server gets the application by its name, so that nothing here imports the HTTP layer. Its workers are
+separate processes; the jobs run beside them in this one.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import socket
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ledger import jobs
+from ledger.book import cities
+from ledger.commerce import shops
+from ledger.config import Settings
+from ledger.installation import Installation, assemble
+from ledger.people import tokens
+
+APPLICATION = "api.app:create_app"
+THREADS = 64
+"""Requests in flight per worker; they wait for the city's writer, which answers a batch at a time."""
+
+HOME_CITY = "khon-kaen"
+
+
+def serve(
+    data: Path | None,
+    *,
+    host: str,
+    port: int,
+    public_url: str | None,
+    workers: int,
+    welcome: bool,
+    links: bool,
+) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        LedgerError: the database is not at the newest schema, or holds no city.
+        OSError: the address is taken.
+    """
+    public_url = public_url or os.environ.get("KGO_PUBLIC_URL") or f"http://{_reachable(host)}:{port}"
+    settings = Settings.from_environment(data=data, public_url=public_url)
+    _check_free(host, port)
+    os.environ["KGO_DATA"] = str(settings.data)
+    os.environ["KGO_PUBLIC_URL"] = settings.public_url
+    with assemble(settings) as installation:
+        if welcome:
+            print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
+        stop = threading.Event()
+        every = timedelta(seconds=jobs.EVERY_SECONDS)
+        threading.Thread(target=jobs.run_for_ever, args=(installation.writer, stop, every), daemon=True).start()
+        try:
+            _serve_http(host, port, workers)
+        finally:
+            stop.set()
+
+
+def _serve_http(host: str, port: int, workers: int) -> None:
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    multiprocessing.set_start_method("spawn", force=True)
+    Granian(
+        APPLICATION,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=workers,
+        blocking_threads=THREADS,
+        respawn_failed_workers=True,
+        log_enabled=False,
+        websockets=False,
+        workers_kill_timeout=10,
+    ).serve()
+
+
+def _welcome(installation: Installation, *, links: bool) -> str:
+    """Where each kind of user goes, with fresh one-time links for the sample steward and shop."""
+    base = installation.settings.public_url
+    home = f"{base}/c/{HOME_CITY}/"
+    lines = ["", f"  KGO Ledger serves {base}/", "", f"  learner   {home}"]
+    if links:
+        shop = _sample_shop(installation)
+        steward = _link(installation, {"steward", "treasurer"})
+        lines.append(f"  steward   {base}/l/{steward}   (opens once)")
+        if shop:
+            lines.append(f"  shop      {base}/l/{_link(installation, {'shop'}, shop)}   (opens once)")
+    else:
+        lines.append("  steward   kgo link create --city khon-kaen --role steward --role treasurer")
+        lines.append(f"  shop      {home}shop/apply")
+    lines += [
+        f"  auditor   {home}audit/",
+        f"  programs  {base}/docs   {base}/openapi.json",
+        "",
+        "  Ctrl-C ends it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _link(installation: Installation, roles: set[str], subject: str | None = None) -> str:
+    return installation.writer.run(HOME_CITY, lambda unit: tokens.create_link(unit, roles, subject))
+
+
+def _sample_shop(installation: Installation) -> str | None:
+    with installation.database.read() as session:
+        cities.get(session, HOME_CITY)
+        query = select(shops.Shop.id).where(
+            shops.Shop.city == HOME_CITY, shops.Shop.sample.is_(True), shops.Shop.state == shops.APPROVED
+        )
+        return session.scalar(query.order_by(shops.Shop.id).limit(1))
+
+
+def _reachable(host: str) -> str:
+    """The address to tell people: for 0.0.0.0 the one that this machine has in its network. Sends nothing."""
+    if host != "0.0.0.0":  # noqa: S104 - compared, not bound
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as fault:
+            raise OSError(
+                f"port {port} of {host} cannot be used ({fault.strerror}); choose another with --port"
+            ) from None

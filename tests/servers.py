@@ -1,0 +1,149 @@
+"""Real installations: a data directory, its database, the real `kgo` and real server processes.
+
+`Deployment.serve()` may be called several times: the processes then share one database and one data directory,
+as in production. `Server.stop()` is an orderly end and fails the test if the server does not end; `Server.kill()`
+is the power cut: SIGKILL to the server and all its workers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+KGO = Path(sys.executable).parent / "kgo"
+
+START_SECONDS = 30
+"""How long a server may take to answer /healthz on a busy machine."""
+
+STOP_SECONDS = 15
+"""How long a server may take to end after SIGTERM."""
+
+COMMAND_SECONDS = 300
+"""How long any other `kgo` command may take."""
+
+
+class Server:
+    """One running `kgo serve`.
+
+    Attributes:
+        url: where it answers, without a slash at the end.
+        process: the server; its workers are in its process group.
+        log: the file with what it printed.
+    """
+
+    def __init__(self, command: list[str], *, port: int, log: Path, environment: dict[str, str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+            )
+
+    def wait_until_healthy(self) -> None:
+        """Return when /healthz answers 200; a server that ends or stays silent is an AssertionError with its log."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.05)
+        self.kill()
+        raise AssertionError(f"the server did not become healthy:\n{self.log.read_text()}")
+
+    def stop(self, sent: signal.Signals = signal.SIGTERM) -> int:
+        """End it as an operator would (SIGTERM, or SIGINT for Ctrl-C); its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(sent)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            message = f"the server did not end within {STOP_SECONDS} s of {sent.name}:\n{self.log.read_text()}"
+            raise AssertionError(message) from None
+
+    def kill(self) -> None:
+        """`kill -9` to the server and its workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@dataclass
+class Deployment:
+    """A data directory and a database that real processes work on.
+
+    Attributes:
+        data: the data directory.
+        database_url: its database, migrated.
+    """
+
+    data: Path
+    database_url: str
+    servers: list[Server] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its processes: this one's, with nothing of another installation in it."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KGO_")}
+        return {**inherited, "KGO_DATABASE_URL": self.database_url, "PYTHONUNBUFFERED": "1"}
+
+    def kgo(self, command: str, *arguments: str | Path) -> str:
+        """Run `kgo COMMAND --data DIR ARGUMENTS` (`"db upgrade"`, `"token create"`); what it printed, stripped."""
+        call = [str(KGO), *command.split(), "--data", str(self.data), *map(str, arguments)]
+        done = subprocess.run(
+            call, capture_output=True, text=True, check=False, env=self.environment, timeout=COMMAND_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, f"kgo {command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def import_city(self, city: str = "khon-kaen", *, samples: bool = True) -> None:
+        """Load a city file that the product ships."""
+        self.kgo("city import", ROOT / "ledger" / "data" / f"{city}.toml", *(["--samples"] if samples else []))
+
+    def token(self, role: str, *arguments: str, city: str = "khon-kaen") -> str:
+        """A new sign-in token, `token("shop", "--shop", "cafe")`."""
+        return self.kgo("token create", "--city", city, "--role", role, *arguments).split()[-1]
+
+    def serve(self, *arguments: str) -> Server:
+        """Start one more server process on it; returns when it is healthy."""
+        port = free_port()
+        server = Server(
+            [str(KGO), "serve", "--data", str(self.data), "--host", "127.0.0.1", "--port", str(port), *arguments],
+            port=port,
+            log=self.data.parent / f"server-{len(self.servers) + 1}.log",
+            environment=self.environment,
+        )
+        self.servers.append(server)
+        server.wait_until_healthy()
+        return server
+
+    def close(self) -> None:
+        """End every server that still runs and remove the data."""
+        try:
+            for server in self.servers:
+                if server.process.poll() is None:
+                    server.stop()
+        finally:
+            for server in self.servers:
+                server.kill()
+            shutil.rmtree(self.data, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

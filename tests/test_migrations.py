@@ -1,0 +1,86 @@
+"""The numbered migrations build exactly the tables of the models, up and down, on both databases."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
+
+import ledger
+from ledger.db import Base, Database, upgrade
+from tests.factories import install
+
+ROOT = Path(__file__).parent.parent
+JOURNAL = ("entries", "legs", "openings", "tiles", "checkpoints")
+
+
+def _load_every_model() -> None:
+    for package in ("book", "log", "people", "programme", "commerce"):
+        for module in pkgutil.iter_modules([f"{ledger.__path__[0]}/{package}"]):
+            importlib.import_module(f"ledger.{package}.{module.name}")
+
+
+def _downgrade(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.downgrade(config, "base")
+
+
+def test_the_head_is_what_the_models_say(database_url: str) -> None:
+    """No table, column, index or constraint that Alembic compares differs between the migrations and the models."""
+    _load_every_model()
+    database = Database(database_url)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        differences: list[Any] = compare_metadata(context, Base.metadata)
+    database.close()
+    assert differences == []
+
+
+def test_the_way_down_leaves_nothing_and_the_way_up_works_again(database_url: str) -> None:
+    """Down to nothing, and up to the same tables as before."""
+    database = Database(database_url)
+    before = set(inspect(database.engine).get_table_names())
+    _downgrade(database_url)
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+    upgrade(database_url)
+    assert set(inspect(database.engine).get_table_names()) == before
+    database.close()
+
+
+def test_an_upgrade_keeps_what_is_there(database_url: str, tmp_path: Path) -> None:
+    """Upgrading a database that is at the head changes nothing in it."""
+    installation = install(database_url, tmp_path)
+    installation.grant(500)
+    upgrade(database_url)
+    assert installation.balance("treasury").posted_minor == 500
+
+
+@pytest.mark.parametrize("table", JOURNAL)
+@pytest.mark.parametrize("verb", ["UPDATE {} SET city = city", "DELETE FROM {}", "TRUNCATE {}"])
+def test_the_database_itself_refuses_to_change_the_journal(
+    database_url: str, tmp_path: Path, table: str, verb: str
+) -> None:
+    """UPDATE, DELETE and TRUNCATE fail on every journal table, while INSERT works."""
+    if verb.startswith("TRUNCATE") and database_url.startswith("sqlite"):
+        verb = "DELETE FROM {} WHERE 1"  # SQLite's own form of TRUNCATE
+    installation = install(database_url, tmp_path)
+    installation.open("learner:" + "a" * 26)
+    installation.grant(1_000)
+    for _ in range(256):
+        installation.give("learner:" + "a" * 26, 1)
+    with (
+        installation.database.engine.connect() as connection,
+        pytest.raises(DBAPIError, match="append-only"),
+    ):
+        connection.exec_driver_sql(verb.format(table))
