@@ -1,0 +1,1 @@
+"""Spending: shops, promotions, and redemptions."""

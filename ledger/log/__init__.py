@@ -1,0 +1,1 @@
+"""What the outside world reads of a city's log."""

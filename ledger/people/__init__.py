@@ -1,0 +1,1 @@
+"""Who acts: learners, roles with their permissions, tokens and one-time links."""

@@ -1,0 +1,1 @@
+"""Earning: learning spaces, activities, the codes that stand in QR symbols, and check-ins."""

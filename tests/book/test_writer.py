@@ -1,0 +1,239 @@
+"""The single writer: batches, order, time, refusals, limits, and an orderly end."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from ledger.book import accounts, entries, seal, transfers, writer
+from ledger.book.cities import KeysMissing
+from ledger.book.seal import SignedCheckpoint
+from ledger.book.unit import Unit
+from ledger.book.writer import Command, Writer
+from ledger.errors import LedgerError, NotFound, Overloaded, Refused
+from ledger.proof.checkpoint import parse
+from tests.factories import CITY, START, Installation, add_city
+
+
+def _grant(amount: int = 1) -> Command[int]:
+    return Command(lambda unit: transfers.post(unit, "grant", "issuance", "treasury", amount, actor="treasurer").seq)
+
+
+class Gate:
+    """A command that keeps the writer busy until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, unit: Unit) -> None:
+        """Wait, inside the batch."""
+        self.entered.set()
+        assert self.open.wait(30)
+
+
+def _checkpoints(installation: Installation) -> int:
+    with installation.read() as session:
+        return session.scalar(select(func.count()).select_from(SignedCheckpoint)) or 0
+
+
+def _wait_for(installation: Installation, waiting: int) -> None:
+    line = installation.writer._queues[CITY]
+    tick = threading.Event()
+    for _ in range(3_000):
+        if line.qsize() >= waiting:
+            return
+        tick.wait(0.01)
+    raise AssertionError(f"{line.qsize()} of {waiting} commands wait")
+
+
+def test_an_acknowledged_command_is_sealed(installation: Installation) -> None:
+    """When `submit` returns, the entry is in the database and a signed checkpoint covers it."""
+    outcome = installation.writer.submit(CITY, _grant())
+    assert outcome.value == 0
+    with installation.read() as session:
+        assert entries.size(session, CITY) == 1
+        assert parse(seal.latest(session, CITY).note).size == 1
+
+
+def test_those_who_wait_share_one_commit(installation: Installation) -> None:
+    """Commands that arrive while the writer is busy are one batch: one checkpoint covers them all."""
+    gate = Gate()
+    with ThreadPoolExecutor(41) as pool:
+        blocked = pool.submit(installation.writer.submit, CITY, Command(gate))
+        assert gate.entered.wait(30)
+        waiting = [pool.submit(installation.writer.submit, CITY, _grant()) for _ in range(40)]
+        _wait_for(installation, 40)
+        before = _checkpoints(installation)
+        gate.open.set()
+        seqs = {future.result(30).value for future in waiting}
+        blocked.result(30)
+    assert seqs == set(range(40))
+    assert _checkpoints(installation) == before + 1
+    assert installation.audit().findings == []
+
+
+def test_each_waiting_command_gets_its_own_answer(installation: Installation) -> None:
+    """In one batch, refusals and faults reach those they belong to and nobody else."""
+    gate = Gate()
+
+    def fault(unit: Unit) -> None:
+        transfers.post(unit, "grant", "issuance", "treasury", 5, actor="treasurer")
+        raise ZeroDivisionError
+
+    def refusal(unit: Unit) -> None:
+        transfers.post(unit, "transfer", "treasury", "treasury", 5, actor="treasurer")
+
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(installation.writer.submit, CITY, Command(gate))
+        assert gate.entered.wait(30)
+        commands: list[Command[object]] = [Command(fault), Command(refusal), Command(lambda unit: unit.city.id)]
+        answers = [pool.submit(installation.writer.submit, CITY, command) for command in commands]
+        _wait_for(installation, 3)
+        gate.open.set()
+        with pytest.raises(ZeroDivisionError):
+            answers[0].result(30)
+        with pytest.raises(Refused, match="not_allowed"):
+            answers[1].result(30)
+        assert answers[2].result(30).value == CITY
+    assert installation.leaves() == []
+
+
+def test_refusals_alone_seal_nothing(installation: Installation) -> None:
+    """A batch without entries has no checkpoint of its own."""
+    before = _checkpoints(installation)
+    with pytest.raises(Refused):
+        installation.give("expired", 5)
+    assert _checkpoints(installation) == before
+    installation.grant()
+    assert _checkpoints(installation) == before + 1
+
+
+def test_time_never_runs_backwards(installation: Installation) -> None:
+    """A clock that was set back does not reach the log; one that moves on does."""
+    installation.grant()
+    installation.clock.now = START - timedelta(hours=2)
+    installation.grant()
+    installation.clock.now = START + timedelta(milliseconds=1_500)
+    installation.grant()
+    assert [leaf["at"] for leaf in installation.leaves()] == [
+        "2026-03-02T03:00:00.000Z",
+        "2026-03-02T03:00:00.000Z",
+        "2026-03-02T03:00:01.500Z",
+    ]
+
+
+def test_all_entries_of_a_batch_bear_one_time(installation: Installation) -> None:
+    """The unit's `now` is fixed when the batch begins, however long it takes."""
+
+    def work(unit: Unit) -> list[object]:
+        first = transfers.post(unit, "grant", "issuance", "treasury", 1, actor="treasurer")
+        installation.clock.advance(hours=1)
+        second = transfers.post(unit, "grant", "issuance", "treasury", 1, actor="treasurer")
+        return [first.at, second.at]
+
+    assert installation.run(work) == [START, START]
+
+
+def test_a_full_queue_refuses_at_once(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its bound the writer says `overloaded` and does nothing; who waits already is served."""
+    monkeypatch.setattr(writer, "MAX_QUEUE", 3)
+    gate = Gate()
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(installation.writer.submit, CITY, Command(gate))
+        assert gate.entered.wait(30)
+        waiting = [pool.submit(installation.writer.submit, CITY, _grant()) for _ in range(3)]
+        _wait_for(installation, 3)
+        with pytest.raises(Overloaded) as refusal:
+            installation.writer.submit(CITY, _grant())
+        gate.open.set()
+        assert sorted(future.result(30).value or 0 for future in waiting) == [0, 1, 2]
+    assert refusal.value.params == {"retry_after_seconds": 1}
+    assert len(installation.leaves()) == 3
+
+
+def test_closing_serves_who_waits_and_refuses_who_comes_later(installation: Installation) -> None:
+    """An orderly end answers everybody: nobody hangs, before or after."""
+    gate = Gate()
+    with ThreadPoolExecutor(13) as pool:
+        pool.submit(installation.writer.submit, CITY, Command(gate))
+        assert gate.entered.wait(30)
+        waiting = [pool.submit(installation.writer.submit, CITY, _grant()) for _ in range(10)]
+        _wait_for(installation, 10)
+        closing = pool.submit(installation.writer.close)
+        _wait_for(installation, 11)
+        late = pool.submit(installation.writer.submit, CITY, _grant())
+        with pytest.raises(Overloaded):
+            late.result(30)
+        gate.open.set()
+        assert {future.result(30).value for future in waiting} == set(range(10))
+        closing.result(30)
+    with pytest.raises(Overloaded):
+        installation.writer.submit(CITY, _grant())
+    assert len(installation.leaves()) == 10
+
+
+def test_a_city_that_does_not_exist_is_not_found(installation: Installation) -> None:
+    """Neither way in invents a city."""
+    with pytest.raises(NotFound):
+        installation.writer.submit("atlantis", _grant())
+    with pytest.raises(NotFound):
+        installation.writer.execute("atlantis", [_grant()])
+
+
+def test_cities_are_ledgers_of_their_own(installation: Installation) -> None:
+    """Two cities in one database have their own seq, accounts and checkpoints."""
+    add_city(installation.database, installation.keys, "phayao", code_prefix="py")
+    installation.grant(100)
+    with pytest.raises(NotFound):
+        installation.writer.run("phayao", _grant().run)
+
+    def open_and_grant(unit: Unit) -> int:
+        for path in ("issuance", "treasury"):
+            accounts.open_account(unit, path)
+        return _grant(7).run(unit)
+
+    assert installation.writer.run("phayao", open_and_grant) == 0
+    assert installation.balance("treasury").posted_minor == 100
+    assert [leaf["city"] for leaf in installation.leaves("phayao")] == ["phayao"]
+
+
+def test_without_the_city_s_keys_nothing_is_written(installation: Installation) -> None:
+    """A data directory that lacks the key file cannot sign, so nothing is accepted; with it, all goes on."""
+    path = installation.keys.directory / f"{CITY}.key"
+    content = path.read_text()
+    path.unlink()
+    fresh = Writer(
+        installation.database,
+        type(installation.keys)(installation.keys.directory),
+        installation.writer.published,
+        installation.clock,
+    )
+    with pytest.raises(KeysMissing):
+        fresh.submit(CITY, _grant())
+    assert installation.leaves() == []
+    path.write_text(content)
+    assert fresh.submit(CITY, _grant()).value == 0
+    fresh.close()
+
+
+def test_a_batch_in_this_thread_answers_in_order(installation: Installation) -> None:
+    """`execute` gives an outcome or a refusal for each; a fault, which nobody foresaw, is raised."""
+    outcomes = installation.writer.execute(CITY, [_grant(), Command(lambda unit: unit.city.scale), _grant(0)])
+    assert [getattr(outcome, "value", None) for outcome in outcomes] == [0, 2, None]
+    assert isinstance(outcomes[2], LedgerError)
+    with pytest.raises(ZeroDivisionError):
+        installation.writer.execute(CITY, [_grant(), Command(lambda unit: 1 // 0)])
+
+
+def test_the_checkpoint_file_failing_does_not_make_a_commit_a_failure(installation: Installation) -> None:
+    """What is committed is acknowledged, even where the note of it beside the database cannot be written."""
+    installation.grant()
+    directory = installation.writer.published.directory
+    for file in directory.iterdir():
+        file.unlink()
+    directory.rmdir()
+    directory.write_text("a file where the directory should be")
+    assert installation.writer.submit(CITY, _grant()).value == 1
+    assert len(installation.leaves()) == 2
