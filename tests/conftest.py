@@ -125,7 +125,7 @@ def new_sqlite_url(_sqlite_template: Path) -> Iterator[Callable[[], str]]:
     made: list[Path] = []
 
     def make() -> str:
-        made.append(memory.directory("kgo-sqlite-"))
+        made.append(memory.directory())
         return f"sqlite:///{shutil.copy(_sqlite_template, made[-1] / 'ledger.sqlite')}"
 
     yield make

@@ -161,11 +161,15 @@ def add_city(database: Database, keys: KeyRing, city_id: str = CITY, **changes: 
 
 def install(database_url: str, directory: Path, clock: Clock | None = None) -> Installation:
     """An installation on a fresh database, with Khon Kaen and its institutional accounts."""
-    clock = clock or Clock()
     database = Database(database_url)
-    keys = KeyRing(directory / "keys")
-    add_city(database, keys)
-    writer = Writer(database, keys, Published(directory / "published"), clock)
-    installation = Installation(database, writer, keys, clock)
+    add_city(database, KeyRing(directory / "keys"))
+    database.close()
+    installation = reopen(database_url, directory, clock)
     installation.open("issuance", "treasury", "expired", "settled")
     return installation
+
+
+def reopen(database_url: str, directory: Path, clock: Clock | None = None) -> Installation:
+    """An installation that `install` made, opened by another process or after an end."""
+    database, keys, clock = Database(database_url), KeyRing(directory / "keys"), clock or Clock()
+    return Installation(database, Writer(database, keys, Published(directory / "published"), clock), keys, clock)

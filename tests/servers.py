@@ -94,8 +94,12 @@ class Deployment:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its processes: this one's, with nothing of another installation in it."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KGO_")}
+        """The environment of its processes: this one's, with nothing of another installation in it.
+
+        They may keep compiled modules, for the tests start hundreds of them.
+        """
+        left_out = ("KGO_", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         return {**inherited, "KGO_DATABASE_URL": self.database_url, "PYTHONUNBUFFERED": "1"}
 
     def kgo(self, command: str, *arguments: str | Path) -> str:

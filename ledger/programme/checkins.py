@@ -286,7 +286,7 @@ def _standing(session: Session, city: str, learner: str, claim: _Claim) -> _Stan
         "session": claim.window.session if claim.window else "",
         "day": claim.day,
     }
-    row = session.connection().execute(_STANDING, asked).one_or_none()
+    row = session.connection().execute(_STANDING, asked).one_or_none()  # plain columns need no ORM
     if row is None:
         raise NotFound("learner", learner)
     first = None

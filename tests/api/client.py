@@ -1,14 +1,21 @@
-"""A client that speaks JSON to the application, and a town to play in."""
+"""A client that speaks JSON to the application, and a town to play in.
+
+The client compares every answer with `/openapi.json`: its status and problem code must be declared for the operation,
+and its body must match the declared schema. So every test of the API is a test of its description too.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import Flask
 from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from ledger.people import tokens
 from tests.factories import CITY, Installation
@@ -32,6 +39,42 @@ class Answer:
         return str(self.body["code"])
 
 
+class Agreement:
+    """The description of an application, and whether answers agree with it."""
+
+    def __init__(self, app: Flask) -> None:
+        self.spec: dict[str, Any] = app.test_client().get("/openapi.json").get_json()
+        self._paths = [
+            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in self.spec["paths"]
+        ]
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    def check(self, method: str, url: str, answer: Answer) -> None:
+        """Fail unless the answer is one that the description announces."""
+        found = [path for pattern, path in self._paths if pattern.fullmatch(url)]
+        if not found or method.lower() not in self.spec["paths"][found[0]]:
+            assert answer.status in (404, 405), url
+            return
+        responses = self.spec["paths"][found[0]][method.lower()]["responses"]
+        assert str(answer.status) in responses, f"{method} {found[0]} {answer.status} {answer.body}"
+        for media, content in responses[str(answer.status)]["content"].items():
+            place = f"{method} {found[0]} {answer.status} {media}"
+            if place not in self._validators:
+                schema = {**content["schema"], "components": self.spec["components"]}
+                self._validators[place] = Draft202012Validator(schema)
+            self._validators[place].validate(answer.body)
+
+
+_agreements: WeakKeyDictionary[Flask, Agreement] = WeakKeyDictionary()
+
+
+def agreement(app: Flask) -> Agreement:
+    """The description of an application, read once."""
+    if app not in _agreements:
+        _agreements[app] = Agreement(app)
+    return _agreements[app]
+
+
 @dataclass
 class Api:
     """A client of one city's API, signed in by a bearer token or not at all."""
@@ -39,6 +82,7 @@ class Api:
     app: Flask
     installation: Installation
     token: str | None = None
+    account: str = ""
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +105,8 @@ class Api:
             response.status_code, dict(response.headers), response.get_json() if is_json else None, response.data
         )
         response.close()
+        if is_json and not path.startswith("//"):
+            agreement(self.app).check(method, url.partition("?")[0], answer)
         return answer
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -80,9 +126,16 @@ class Api:
         secret = self.installation.run(lambda unit: tokens.issue(unit, roles, subject))
         return Api(self.app, self.installation, secret)
 
+    def with_token(self, token: str | None) -> Api:
+        """The same API, signed in by this token."""
+        return Api(self.app, self.installation, token)
+
     def learner(self) -> Api:
-        """The same API as a learner who has just begun; `account` of `POST /learners` is `account_of` it."""
-        return Api(self.app, self.installation, self.post("/learners").body["token"])
+        """The same API as a learner who has just begun."""
+        joined = self.post("/learners").body
+        api = self.with_token(joined["token"])
+        api.account = joined["account"]
+        return api
 
 
 @dataclass

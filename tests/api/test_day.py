@@ -14,7 +14,7 @@ def test_a_learner_earns_spends_and_an_auditor_verifies(town: Town, tmp_path: Pa
     """Scan, reward, reserve, confirm, refund: each balance follows, and the exported log verifies."""
     joined = town.api.post("/learners")
     assert joined.status == 201
-    learner = type(town.api)(town.api.app, town.api.installation, joined.body["token"])
+    learner = town.api.with_token(joined.body["token"])
     account = joined.body["account"]
 
     listed = town.api.get("/activities").body["items"]

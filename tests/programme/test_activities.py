@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from ledger.book.unit import Unit
+from ledger.book.writer import Command
 from ledger.errors import Forbidden, NotFound, ValidationFailed
 from ledger.people.roles import Principal
 from ledger.programme import activities, policy
+from ledger.programme.activities import ActivityChange
 from ledger.programme.policy import Policy
 from ledger.programme.views import ActivityView
 from tests.factories import CITY, START
@@ -91,6 +94,23 @@ def test_a_change_that_cannot_be_changes_nothing(town: Town, fields: dict[str, A
         town.change("library", about_en="changed too", **fields)
     assert set(refusal.value.fields) == {wrong}
     assert town.view() == before
+
+
+def test_a_refused_change_never_reaches_its_neighbours(town: Town) -> None:
+    """In one batch, the command after a refused change sees the activity as it was."""
+    town.activity()
+
+    def bad(unit: Unit) -> ActivityView:
+        return activities.change(unit, STEWARD, "library", ActivityChange(about_en="bad", policy=Policy(5_000)))
+
+    def good(unit: Unit) -> ActivityView:
+        return activities.change(unit, STEWARD, "library", ActivityChange(about_th="ดี"))
+
+    refused, changed = town.installation.writer.execute(CITY, [Command(bad), Command(good)])
+    assert isinstance(refused, ValidationFailed)
+    assert not isinstance(changed, Exception)
+    view = town.view()
+    assert (view.about_en, view.about_th, view.amount_minor) == ("", "ดี", 500)
 
 
 def test_a_poster_turns_to_a_kiosk_within_the_cap(town: Town) -> None:

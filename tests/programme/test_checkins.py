@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import Forbidden, NotFound, Refused, Unauthenticated
 from ledger.people import learners
@@ -319,3 +320,24 @@ def test_counts_and_audit(town: Town) -> None:
     with town.installation.read() as session:
         assert checkins.counts(session, CITY) == {"library": 3, "museum": 1}
     assert town.installation.audit().findings == []
+
+
+@pytest.mark.parametrize("clash", ["session", "turn", "single_code", "entry", "amount_minor"])
+def test_the_database_keeps_the_invariants_too(town: Town, clash: str) -> None:
+    """A second row for a session, a turn, a single code or an entry, or one without an amount, cannot be stored."""
+    town.activity(mode="kiosk", code_once=True)
+    code = town.code().text
+    town.check_in(town.learner(), code, town.look(code).turn)
+    (stored,) = _stored(town)
+    fresh = {"session": "another", "turn": "another", "single_code": 1, "entry": 10_000, "amount_minor": 1}
+    clashing = {**fresh, clash: 0 if clash == "amount_minor" else stored[clash]}
+
+    def insert(row: dict[str, object]) -> None:
+        columns = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        with town.installation.database.write() as session:
+            session.execute(text(f"INSERT INTO check_ins ({columns}) VALUES ({values})"), row)  # noqa: S608
+
+    with pytest.raises(IntegrityError):
+        insert({**stored, **clashing})
+    insert({**stored, **fresh})

@@ -71,9 +71,9 @@ class Model:
     answers: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def begin(self, now: datetime) -> None:
-        """A batch begins: time does not run backwards, and what is due expires."""
-        self.now = max(self.now, now)
-        for seq, case in sorted(self.cases.items()):
+        """A batch begins: no entry is earlier than the last one, and what is due expires."""
+        self.now = max(now, self.entries[-1].at) if self.entries else now
+        for _, case in sorted(self.cases.items()):
             if case.state == "held" and case.expires_at is not None and case.expires_at <= self.now:
                 self._free(case, "hold_expire", "expired")
 

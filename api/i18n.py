@@ -1,0 +1,174 @@
+"""Words, amounts and dates in the reader's language: Thai and English.
+
+The gettext catalogues (`web/translations/<language>/LC_MESSAGES/*.po`) are read by Babel once, when the
+application starts, into plain dictionaries; no compiled catalogue is kept. A message that a catalogue lacks falls
+back to its own id, so that ids which are English sentences need no English entry. Parameters are named: `{amount}`.
+
+Everything here is pure after loading: the language, the zone and the currency arrive as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.messages.pofile import read_po
+
+LANGUAGES = ("th", "en")
+TRANSLATIONS = Path(__file__).parent / "web" / "translations"
+
+BUDDHIST_ERA_OFFSET = 543
+"""Thai dates count from the Buddha's passing: CE 2026 is พ.ศ. 2569. Storage stays CE."""
+
+
+class _Params(dict[str, Any]):
+    """Parameters of a message; one that is missing shows as a dash instead of breaking the answer."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All messages of all languages: `{language: {msgid: text}}`."""
+
+    messages: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    @cache
+    def load(cls, directory: Path = TRANSLATIONS) -> Catalogue:
+        """Read every `.po` file below a directory of languages, once per process."""
+        return cls({language: _read(directory / language / "LC_MESSAGES") for language in LANGUAGES})
+
+    def has(self, language: str, msgid: str) -> bool:
+        """Whether the catalogue of a language has its own text for a message."""
+        return msgid in self.messages[language]
+
+    def fits(self, language: str, msgid: str, params: Mapping[str, Any]) -> bool:
+        """Whether every parameter that a message names is among those given."""
+        named = {name for _, name, _, _ in Formatter().parse(self.messages[language].get(msgid, "")) if name}
+        return named <= params.keys()
+
+    def text(self, language: str, msgid: str, **params: Any) -> str:
+        """The message in a language, its named parameters filled in."""
+        found = self.messages[language].get(msgid, msgid)
+        return found.format_map(_Params(params)) if "{" in found else found
+
+
+def _read(directory: Path) -> dict[str, str]:
+    messages: dict[str, str] = {}
+    for path in sorted(directory.glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file):
+                if message.id and isinstance(message.id, str) and message.string and not message.fuzzy:
+                    messages[message.id] = str(message.string)
+    return messages
+
+
+def choose_language(
+    query: str | None, cookie: str | None, accepted: str | None, *, default: str, header: bool = True
+) -> str:
+    """The language of an answer: `?lang`, then the cookie, then the browser's list, then the default.
+
+    Args:
+        query: the value of `?lang`.
+        cookie: the value of the cookie `lang`.
+        accepted: the header `Accept-Language`.
+        default: the language when nobody chose.
+        header: whether the browser's list counts; pages are Thai first and leave it aside.
+    """
+    for wish in (query, cookie):
+        if wish in LANGUAGES:
+            return wish
+    if header and accepted:
+        for language in _by_preference(accepted):
+            if language in LANGUAGES:
+                return language
+    return default
+
+
+@lru_cache(maxsize=256)
+def _by_preference(accepted: str) -> tuple[str, ...]:
+    wishes: list[tuple[float, str]] = []
+    for part in accepted[:500].split(","):
+        tag, _, parameter = part.strip().partition(";")
+        quality = parameter.strip().removeprefix("q=") or "1"
+        try:
+            wishes.append((-float(quality), tag.split("-")[0].lower()))
+        except ValueError:
+            continue
+    return tuple(tag for weight, tag in sorted(wishes, key=lambda wish: wish[0]) if weight < 0)
+
+
+def amount(minor: int, symbol: str, scale: int) -> str:
+    """An amount as people read it: `1,250.00 KGO`."""
+    return f"{number(minor, scale)} {symbol}"
+
+
+def number(minor: int, scale: int) -> str:
+    """An amount without its symbol: `1,250.00`; whole-number arithmetic only."""
+    sign = "−" if minor < 0 else ""
+    if scale == 0:
+        return f"{sign}{abs(minor):,}"
+    whole, rest = divmod(abs(minor), 10**scale)
+    return f"{sign}{whole:,}.{rest:0{scale}d}"
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> ZoneInfo:
+    """The time zone of a city, by its IANA name."""
+    return ZoneInfo(name)
+
+
+def long_date(language: str, day: date) -> str:
+    """`22 พฤศจิกายน 2569` or `22 November 2026`."""
+    return f"{day.day} {_months(language, 'wide')[day.month]} {_year(language, day)}"
+
+
+def short_date(language: str, day: date) -> str:
+    """`22 พ.ย. 2569` or `22 Nov 2026`."""
+    return f"{day.day} {_months(language, 'abbreviated')[day.month]} {_year(language, day)}"
+
+
+def weekday(language: str, day: date) -> str:
+    """`วันอาทิตย์` or `Sunday`."""
+    return str(_locale(language).days["format"]["wide"][day.weekday()])
+
+
+def local(at: datetime, zone_name: str) -> datetime:
+    """An instant on the city's clock."""
+    return at.astimezone(zone(zone_name))
+
+
+def time_of_day(language: str, at: datetime, zone_name: str) -> str:
+    """`21:06 น.` or `21:06`, on the city's clock."""
+    shown = local(at, zone_name).strftime("%H:%M")
+    return f"{shown} น." if language == "th" else shown
+
+
+def date_time(language: str, at: datetime, zone_name: str) -> str:
+    """`22 พ.ย. 2569 21:06 น.` or `22 Nov 2026, 21:06`, on the city's clock."""
+    day = short_date(language, local(at, zone_name).date())
+    clock = time_of_day(language, at, zone_name)
+    return f"{day} {clock}" if language == "th" else f"{day}, {clock}"
+
+
+def _year(language: str, day: date) -> int:
+    return day.year + BUDDHIST_ERA_OFFSET if language == "th" else day.year
+
+
+@lru_cache(maxsize=8)
+def _months(language: str, width: str) -> Mapping[int, str]:
+    return dict(_locale(language).months["format"][width])
+
+
+@lru_cache(maxsize=4)
+def _locale(language: str) -> Locale:
+    return Locale.parse(language)

@@ -1,0 +1,1 @@
+"""The public log of each city, under `/log/<city>/`."""

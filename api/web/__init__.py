@@ -1,0 +1,116 @@
+"""The pages for learners, shops, stewards, auditors and kiosks: `register` puts them into an application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, g, request, url_for
+
+from api import auth
+from api.web import (
+    audit,
+    checkins,
+    kiosk,
+    landing,
+    learner,
+    market,
+    programme,
+    promotions,
+    redemptions,
+    shell,
+    shop,
+    steward,
+    words,
+)
+from api.web.shell import Visit, web
+from api.web.words import N_, say
+from ledger.errors import LedgerError
+
+__all__ = ["problem_page", "register"]
+
+PAGES = (audit, checkins, kiosk, landing, learner, market, programme, promotions, redemptions, shop, steward)
+"""The modules that declare views; importing them declares."""
+
+problem_page = landing.show_problem
+"""A problem that no page of a city met, such as an unknown address, as a page."""
+
+Ways = tuple[tuple[str, str, tuple[str, ...]], ...]
+"""The ways of an area: page, label, and the pages below it."""
+
+LEARNER_WAYS: Ways = (
+    ("whats_on", N_("What's on"), ("activity", "code")),
+    ("promotions", N_("Promotions"), ("promotion",)),
+    ("wallet", N_("Wallet"), ("redemption", "received")),
+)
+SHOP_WAYS: Ways = (
+    ("till", N_("Till"), ("till_redemption", "till_find")),
+    ("shop_promotions", N_("My promotions"), ("promotion_new", "promotion_edit")),
+    ("shop_statement", N_("Statement"), ()),
+)
+DESK_WAYS: Ways = (
+    ("desk", N_("Desk"), ()),
+    ("steward_activities", N_("Activities"), ("steward_activity", "activity_new", "activity_edit")),
+    ("treasury", N_("Treasury"), ("fund", "grant")),
+    ("steward_shops", N_("Shops"), ("steward_promotions", "shop_link")),
+    ("city_figures", N_("Figures"), ()),
+)
+AUDIT_WAYS: Ways = (
+    ("audit_home", N_("Public log"), ("audit_entry",)),
+    ("audit_entries", N_("Entries"), ()),
+)
+
+
+def register(app: Flask) -> None:
+    """Add the pages and what their templates call."""
+    app.register_blueprint(web)
+
+
+@web.app_context_processor
+def context() -> dict[str, Any]:
+    """What every template may call."""
+    visit: Visit | None = g.get("visit")
+    known = hasattr(visit, "principal") and g.get("door") in ("shop", "desk")
+    return {
+        "_": say,
+        "static": shell.static,
+        "new_key": shell.new_key,
+        "ways": _ways(visit),
+        "home_url": visit.address("whats_on") if visit else url_for("web.landing"),
+        "working_as": auth.kind_of(visit.at_work) if visit and known and visit.at_work.signed_in else "",
+    }
+
+
+for _name, _filter in words.FILTERS.items():
+    web.add_app_template_filter(_filter, _name)
+
+
+@web.errorhandler(LedgerError)
+def refused(error: LedgerError) -> shell.Answer:
+    """Show a refusal of a page."""
+    return landing.show_refusal(error)
+
+
+def _back(visit: Visit) -> Ways:
+    """The way from the public log to where somebody who is signed in came from."""
+    signed_in = ((visit.learner, LEARNER_WAYS[2:]), (visit.shop, SHOP_WAYS[:1]), (visit.staff, DESK_WAYS[:1]))
+    found = [ways for principal, ways in signed_in if principal.signed_in]
+    return tuple(way for ways in found for way in ways) or LEARNER_WAYS[:1]
+
+
+def _ways(visit: Visit | None) -> list[dict[str, Any]]:
+    """The ways of the area that the page belongs to."""
+    if visit is None or request.endpoint is None or not hasattr(visit, "principal"):
+        return []
+    endpoint = request.endpoint.removeprefix("web.")
+    if g.get("door") == "shop":
+        known: Ways = SHOP_WAYS if visit.shop.signed_in else ()
+    elif g.get("door") == "desk":
+        known = DESK_WAYS if visit.staff.signed_in else ()
+    elif endpoint.startswith("audit_"):
+        known = AUDIT_WAYS + _back(visit)
+    else:
+        known = LEARNER_WAYS
+    return [
+        {"url": visit.address(name), "label": say(label), "current": endpoint == name or endpoint in others}
+        for name, label, others in known
+    ]

@@ -1,0 +1,128 @@
+"""Forms: what was sent, read into values, with an error under the name of each field that cannot be read.
+
+A form keeps what was typed, so that a page that shows errors loses nothing. Reading collects errors; `check` raises
+them all at once, as the domain raises its own, and `refused` turns either into texts for the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+
+from api import problems
+from api.i18n import local, zone
+from api.services import services
+from api.web.shell import Visit
+from api.web.words import N_, money
+from ledger.errors import LedgerError, ValidationFailed
+
+_AMOUNT = re.compile(r"(\d{1,13})(?:\.(\d+))?")
+_MINOR = re.compile(r"[1-9]\d*")
+"""A number in a text about an amount: minor units, which nobody reads."""
+
+_LOCAL = "%Y-%m-%dT%H:%M"
+LONGEST = 4_000
+
+
+class Form:
+    """The values of a form by field, and what is wrong with them."""
+
+    def __init__(self, visit: Visit, values: Mapping[str, Any] | None = None) -> None:
+        self.visit = visit
+        self.values = {name: str(value)[:LONGEST] for name, value in (values or {}).items() if value is not None}
+        self.errors: dict[str, str] = {}
+
+    @classmethod
+    def sent(cls, visit: Visit) -> Form:
+        """The form of the current request."""
+        return cls(visit, request.form.to_dict())
+
+    def value(self, name: str) -> str:
+        """What stands in a field."""
+        return self.values.get(name, "")
+
+    def has(self, name: str) -> bool:
+        """Whether a field was sent or filled in beforehand."""
+        return name in self.values
+
+    def word(self, name: str) -> str:
+        """A field's text without spaces around it."""
+        return self.value(name).strip()
+
+    def amount(self, name: str) -> int:
+        """An amount as people write it, in minor units; 0 and an error where it cannot be read."""
+        city = self.visit.city
+        plain = self.word(name).replace(",", "").replace(city.symbol, "").strip()
+        match = _AMOUNT.fullmatch(plain)
+        fraction = (match[2] or "") if match else ""
+        if match is None or len(fraction.rstrip("0")) > city.scale:
+            self.fail(name, N_("Give an amount such as 5 or 12.50."))
+            return 0
+        minor = int(match[1] + fraction.rstrip("0").ljust(city.scale, "0"))
+        if minor == 0:
+            self.fail(name, N_("Give an amount greater than 0."))
+        return minor
+
+    def whole(self, name: str) -> int | None:
+        """A whole number, or None where the field is empty."""
+        text = self.word(name)
+        if not text:
+            return None
+        if not text.isdecimal() or len(text) > 9:
+            self.fail(name, N_("Give a whole number, or leave it empty."))
+            return None
+        return int(text)
+
+    def instant(self, name: str) -> datetime | None:
+        """A date and time on the city's clock, or None where the field is empty."""
+        return self.moment(name) if self.word(name) else None
+
+    def moment(self, name: str) -> datetime:
+        """A date and time on the city's clock; the visit's own and an error where it cannot be read."""
+        try:
+            moment = datetime.strptime(self.word(name)[:16], _LOCAL)  # noqa: DTZ007 — the zone follows
+        except ValueError:
+            self.fail(name, N_("Give a date and a time."))
+            return self.visit.now
+        return moment.replace(tzinfo=zone(self.visit.city.zone)).astimezone(UTC)
+
+    def choice(self, name: str, allowed: Mapping[str, Any]) -> str:
+        """One of some values."""
+        text = self.word(name)
+        if text not in allowed:
+            self.fail(name, N_("Choose one of the list."))
+        return text
+
+    def fail(self, name: str, msgid: str) -> None:
+        """Note an error, unless the field has one already."""
+        self.errors.setdefault(name, self.visit.text(msgid))
+
+    def check(self) -> None:
+        """Stop here if anything could not be read.
+
+        Raises:
+            ValidationFailed: with texts that are in the reader's language already.
+        """
+        if self.errors:
+            raise ValidationFailed(dict(self.errors))
+
+    def refused(self, refusal: LedgerError, rename: Mapping[str, str] | None = None) -> Form:
+        """Take the texts of a refusal in: under its fields, or under "" where it concerns none."""
+        if isinstance(refusal, ValidationFailed):
+            for name, sentence in refusal.fields.items():
+                text = problems.field_text(services().catalogue, self.visit.language, sentence)
+                if name.endswith("_minor"):
+                    text = _MINOR.sub(lambda found: money(int(found[0])), text)
+                self.errors.setdefault((rename or {}).get(name, name), text)
+        else:
+            self.errors[""] = problems.describe(refusal, self.visit.language, self.visit.city).detail
+        return self
+
+
+def local_value(visit: Visit, at: datetime | None) -> str:
+    """An instant as a `datetime-local` field wants it."""
+    return "" if at is None else local(at, visit.city.zone).strftime(_LOCAL)

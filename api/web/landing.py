@@ -1,0 +1,219 @@
+"""The way in: the start page, one-time links, signing out, and the pages that say no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, g, request, url_for
+
+from api import auth, problems
+from api.problems import Problem
+from api.services import CityFacts, services
+from api.web import words
+from api.web.shell import Answer, Visit, language, page, render, see, web
+from api.web.words import N_, say
+from ledger.book import cities
+from ledger.book.unit import Unit
+from ledger.commerce import shops
+from ledger.errors import LedgerError, NotFound
+from ledger.people import roles, tokens
+from ledger.people.roles import Principal
+from ledger.programme import activities, places
+from ledger.programme.views import ActivityView
+
+TODAY_LIMIT = 6
+FIRST_CITY = "khon-kaen"
+
+ROLE_NAMES = {
+    roles.LEARNER: N_("Learner"),
+    roles.SHOP: N_("Shop"),
+    roles.KIOSK: N_("Kiosk"),
+    roles.STEWARD: N_("City learning administrator"),
+    roles.TREASURER: N_("Treasurer"),
+    roles.AUDITOR: N_("Auditor"),
+    roles.OPERATOR: N_("Operator"),
+    roles.INTEGRATOR: N_("Integrator"),
+}
+
+
+@dataclass(frozen=True)
+class Town:
+    """A city on the start page. `today` holds (activity, reward, opening) for what is on."""
+
+    city: CityFacts
+    today: list[tuple[ActivityView, str, str]]
+    street: list[places.PlaceView]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way on from a page."""
+
+    url: str
+    label: str
+
+
+@web.get("/")
+def landing() -> str:
+    """The start page: the city, its four doors and what is on; other cities below. Open to everybody."""
+    known = services()
+    now = known.clock()
+    with known.installation.database.read() as session:
+        rows = sorted(cities.all_(session), key=lambda row: (row.id != FIRST_CITY, row.id))
+        towns: list[Town] = []
+        for row in rows:
+            facts = known.facts(row)
+            visit = Visit(facts, language(), now)
+            today = activities.list_(session, row.id, now)[:TODAY_LIMIT] if not towns else []
+            shown = [(one, words.money(one.amount_minor, facts), words.when(one, visit)) for one in today]
+            street = places.street(session, row.id) if not towns else []
+            towns.append(Town(facts, shown, street))
+    return render("landing.html", towns=towns)
+
+
+def _city_of_link(session: Any, secret: str) -> str:
+    return tokens.city_of(session, secret)
+
+
+@web.get("/l/<secret>")
+@page("link.open", city_of=_city_of_link)
+def link(visit: Visit, secret: str) -> str:
+    """What a one-time link opens; looking at it uses nothing up."""
+    seen = tokens.peek_link(visit.session, secret, visit.now)
+    return render(
+        "link.html",
+        role_name=role_names(seen.roles),
+        subject_name=_subject_name(visit, seen.roles, seen.subject),
+        replaces=_replaced(visit, seen.roles),
+        expires_at=seen.expires_at,
+    )
+
+
+@web.post("/l/<secret>")
+@page("link.open", city_of=_city_of_link)
+def link_open(visit: Visit, secret: str) -> Answer:
+    """Use a one-time link up and sign this device in."""
+    token = visit.write(lambda unit: tokens.open_link(unit, secret), Principal.anonymous(visit.city.id))
+    signed_in = tokens.find(visit.session, visit.city.id, token, visit.now)
+    if signed_in is None:
+        raise NotFound("link", "unknown")
+    response = see(_home_of(visit, signed_in))
+    auth.sign_in(response, auth.kind_of(signed_in), visit.city.id, token)
+    return response
+
+
+@web.post("/c/<city>/sign-out")
+@page("city.read")
+def sign_out(visit: Visit) -> Response:
+    """End one sign-in of a shop, a kiosk or staff on this device, here and in the register of sign-ins."""
+    kind = request.form.get("kind", auth.STAFF)
+    known = {auth.STAFF: visit.staff, auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk}
+    leaving = known.get(kind, visit.staff)
+    if leaving.token_id is not None:
+        ended = leaving.token_id
+
+        def run(unit: Unit) -> str:
+            tokens.revoke(unit, ended)
+            return ended
+
+        visit.write(run, leaving)
+    response = see(url_for("web.landing"))
+    auth.sign_out(response, auth.kind_of(leaving), visit.city.id)
+    return response
+
+
+def _replaced(visit: Visit, held: frozenset[str]) -> str:
+    """The roles of the sign-in that one with these roles would replace in this browser."""
+    kind = auth.kind_of(Principal(visit.city.id, held))
+    known = {auth.STAFF: visit.staff, auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk, auth.LEARNER: visit.learner}
+    return role_names(known[kind].roles)
+
+
+def role_names(held: frozenset[str]) -> str:
+    """The names of some roles, in the order in which the roles are listed."""
+    return ", ".join(say(text) for role, text in ROLE_NAMES.items() if role in held)
+
+
+def _home_of(visit: Visit, principal: Principal) -> str:
+    if principal.holds(roles.LEARNER):
+        return visit.address("wallet")
+    if principal.holds(roles.SHOP):
+        return visit.address("till")
+    if principal.holds(roles.KIOSK):
+        return visit.address("kiosk", activity_id=principal.subject)
+    if principal.roles & {roles.STEWARD, roles.TREASURER}:
+        return visit.address("desk")
+    return visit.address("audit_home")
+
+
+def _subject_name(visit: Visit, held: frozenset[str], subject: str | None) -> str:
+    try:
+        if roles.SHOP in held:
+            return words.name(shops.find(visit.session, visit.city.id, subject or ""))
+        if roles.KIOSK in held:
+            return words.name(activities.row(visit.session, visit.city.id, subject or ""))
+    except NotFound:
+        pass
+    return ""
+
+
+ADVICE = {
+    "code_expired": N_("The QR on the screen changes every 30 seconds. Scan it again."),
+    "code_invalid": N_("Scan the QR again, from the poster or the screen itself."),
+    "activity_closed": N_("See what else is open."),
+    "budget_exhausted": N_("Tell the people at the activity: its budget needs more tokens. You can scan again later."),
+    "code_used": N_("Wait for the next QR and scan again."),
+    "cap_reached": N_("There is more to learn elsewhere."),
+    "insufficient_funds": N_("One more activity, and you have it."),
+    "out_of_stock": N_("Another shop has something too."),
+    "link_used": N_("Ask for a new link."),
+    "link_expired": N_("Ask for a new link."),
+    "overloaded": N_("Nothing was done. Try again in a moment."),
+    "outcome_unknown": N_("Send it once more; it will not count twice."),
+    "idempotency_conflict": N_("Open the page again and fill it in anew."),
+}
+"""What to do next, for the refusals that people meet on their way."""
+
+
+def show_refusal(error: LedgerError) -> Answer:
+    """A refusal as a page: words, advice, ways on. Somebody without a sign-in is shown the right door."""
+    visit: Visit | None = g.get("visit")
+    if visit is not None and error.code in ("unauthenticated", "forbidden") and error.reason != "cross_site":
+        door = g.get("door")
+        if door == "wallet":
+            return render("learner/no_wallet.html"), 200 if request.method == "GET" else 401
+        if door:
+            return render("staff_only.html", kind=door), problems.PROBLEMS[error.code]
+    if visit is not None:
+        visit.close()
+    problem = problems.describe(error, language(), visit.city if visit else None)
+    return show_problem(problem), problem.status
+
+
+def show_problem(problem: Problem) -> str:
+    """A problem as a page."""
+    visit: Visit | None = g.get("visit")
+    speech = language()
+    advice = ADVICE.get(problem.code)
+    return render(
+        "problem.html",
+        problem={
+            "title": problem.titles[speech],
+            "detail": problem.messages[speech],
+            "advice": say(advice) if advice else "",
+            "code": problem.code,
+            "steps": _steps(visit),
+        },
+    )
+
+
+def _steps(visit: Visit | None) -> list[Step]:
+    if visit is None:
+        return [Step(url_for("web.landing"), say(N_("Start page")))]
+    if g.get("door") in ("shop", "desk") and visit.at_work.signed_in:
+        return [Step(_home_of(visit, visit.at_work), say(N_("Back to my work")))]
+    steps = [Step(visit.address("whats_on"), say(N_("What's on")))]
+    if visit.learner.signed_in:
+        steps.append(Step(visit.address("wallet"), say(N_("My wallet"))))
+    return steps

@@ -1,0 +1,179 @@
+"""Pages of the learner: what is on, promotions, the wallet, and how a wallet moves to another phone."""
+
+from __future__ import annotations
+
+import json
+
+from flask import request
+
+from api import auth
+from api.web.checkins import secrets_of, welcome, welcome_cookie
+from api.web.forms import Form
+from api.web.shell import Answer, Visit, page, render, says, see, web
+from api.web.words import N_, statement_lines
+from ledger.book import accounts, statements
+from ledger.book.accounts import Balance
+from ledger.book.unit import Unit
+from ledger.commerce import promotions as offers
+from ledger.commerce import receipts
+from ledger.errors import NotFound, ValidationFailed
+from ledger.people import learners
+from ledger.people.roles import Principal
+from ledger.programme import activities
+from ledger.programme.views import DRAFT
+
+PAGE = 30
+says("secured", N_("Good. Your recovery code counts as written down."))
+says("recovered", N_("Your wallet is here. The old sign-in has ended."))
+says("joined", N_("Your wallet is open."))
+
+
+def balance_of(visit: Visit) -> Balance | None:
+    """What the visiting learner holds; None for nobody."""
+    if not visit.learner.signed_in:
+        return None
+    account = learners.account_of(visit.learner.subject or "")
+    return accounts.balance(visit.session, visit.city.id, account)
+
+
+@web.get("/c/<city>/")
+@page("activity.read")
+def whats_on(visit: Visit) -> str:
+    """Activities: the open ones first, then those with a date, then the rest."""
+    views = activities.list_(visit.session, visit.city.id, visit.now)
+    return render(
+        "learner/whats_on.html",
+        open_now=[one for one in views if one.is_open],
+        coming=[one for one in views if not one.is_open and one.next_opens_at],
+        rest=[one for one in views if not one.is_open and not one.next_opens_at],
+        balance=balance_of(visit),
+    )
+
+
+@web.get("/c/<city>/activities/<activity_id>")
+@page("activity.read")
+def activity(visit: Visit, activity_id: str) -> str:
+    """One activity, as learners see it."""
+    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    if view.state == DRAFT:
+        raise NotFound("activity", activity_id)
+    return render("learner/activity.html", activity=view, sessions=view.sessions)
+
+
+@web.get("/c/<city>/promotions")
+@page("promotion.read")
+def promotions(visit: Visit) -> str:
+    """Promotions: what the learner can afford first, then the dearer, then what cannot be had now."""
+    views = offers.list_(visit.session, visit.city.id, visit.now)
+    balance = balance_of(visit)
+    available = balance.available_minor if balance else None
+    within = [one for one in views if one.open and (available is None or one.price_minor <= available)]
+    return render(
+        "learner/promotions.html",
+        affordable=within,
+        dearer=[one for one in views if one.open and one not in within],
+        closed=[one for one in views if not one.open],
+        balance=balance,
+    )
+
+
+@web.get("/c/<city>/promotions/<promotion_id>")
+@page("promotion.read")
+def promotion(visit: Visit, promotion_id: str) -> str:
+    """One promotion, with the button that reserves it."""
+    view = offers.get(visit.session, visit.city.id, promotion_id, visit.now)
+    minutes = visit.settings["hold_minutes"]
+    return render("learner/promotion.html", promotion=view, balance=balance_of(visit), hold_minutes=minutes)
+
+
+@web.get("/c/<city>/wallet")
+@page("learner.secure", door="wallet")
+def wallet(visit: Visit) -> str:
+    """The learner's wallet: balance, what is reserved, what came and went."""
+    learner = visit.learner.subject or ""
+    cursor = request.args.get("cursor", type=int)
+    account = learners.account_of(learner)
+    found = statements.statement(visit.session, visit.city.id, account, cursor=cursor, limit=PAGE)
+    own = receipts.of_learner(visit.session, visit.city.id, learner, visit.now).items
+    return render(
+        "learner/wallet.html",
+        balance=balance_of(visit),
+        lines=statement_lines(visit, found.items),
+        next_url=visit.address("wallet", cursor=found.next) if found.next else None,
+        pending=[one for one in own if one.state == "pending"],
+        receipts=[one for one in own if one.state != "pending"],
+        **secrets_of(visit),
+    )
+
+
+@web.post("/c/<city>/join")
+@page("learner.join")
+def join(visit: Visit) -> Answer:
+    """Open an empty wallet on this device, unless there is one."""
+    if visit.learner.signed_in:
+        return see(visit.address("wallet"))
+
+    def run(unit: Unit) -> str:
+        joined = learners.join(unit)
+        return json.dumps({"token": joined.token, "recovery": joined.recovery_code})
+
+    made = json.loads(visit.write(run, Principal.anonymous(visit.city.id)))
+    return welcome(visit, made, see(visit.address("wallet"), done="joined"))
+
+
+@web.post("/c/<city>/secure")
+@page("learner.secure", door="wallet")
+def secure(visit: Visit) -> Answer:
+    """Note that the recovery code has been written down, and forget it on this device."""
+    learner = visit.learner.subject or ""
+
+    def run(unit: Unit) -> str:
+        learners.secure(unit, learner)
+        return learner
+
+    visit.write(run, visit.learner)
+    response = see(visit.address("wallet"), done="secured")
+    response.delete_cookie(welcome_cookie(visit), path=f"/c/{visit.city.id}/")
+    return response
+
+
+@web.get("/c/<city>/recover")
+@page("learner.recover")
+def recover(visit: Visit) -> str:
+    """The form that brings a wallet to this device."""
+    return _recover_page(visit, Form(visit), request.args.get("then", ""))
+
+
+@web.post("/c/<city>/recover")
+@page("learner.recover")
+def recover_wallet(visit: Visit) -> Answer:
+    """Bring a wallet to this device, and go on to where the visitor came from."""
+    form = Form.sent(visit)
+    then = form.value("then")
+
+    def run(unit: Unit) -> str:
+        joined = learners.recover(unit, form.value("recovery_code"))
+        return json.dumps({"token": joined.token})
+
+    try:
+        made = json.loads(visit.write(run, Principal.anonymous(visit.city.id)))
+    except (ValidationFailed, NotFound) as refusal:
+        if isinstance(refusal, NotFound):
+            form.fail("recovery_code", N_("No wallet has this code. Look at each letter and digit again."))
+        else:
+            form.refused(refusal)
+        return _recover_page(visit, form, then), 422
+    response = see(then if _is_code_address(then) else visit.address("wallet", done="recovered"))
+    auth.sign_in(response, auth.LEARNER, visit.city.id, made["token"])
+    response.delete_cookie(welcome_cookie(visit), path=f"/c/{visit.city.id}/")
+    return response
+
+
+def _recover_page(visit: Visit, form: Form, then: str) -> str:
+    kept = then if _is_code_address(then) else ""
+    return render("learner/recover.html", form=form, then=kept, signed_in=visit.learner.signed_in)
+
+
+def _is_code_address(address: str) -> bool:
+    """Whether an address is one of our own `/q/<code>`: nothing else may be gone on to."""
+    return address.startswith("/q/") and address.removeprefix("/q/").isalnum()

@@ -1,0 +1,222 @@
+"""How values read on a page: names, amounts, instants, opening times, the lines of a statement.
+
+Each function is a Jinja filter. The language is that of the page; amounts and zones are those of its city.
+Messages are marked with `N_` where they stand, so that the extraction finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from flask import g
+
+from api import i18n
+from api.services import CityFacts, services
+from api.web.shell import Visit, language
+from ledger.book import entries
+from ledger.book.statements import StatementLine
+from ledger.commerce import promotions, shops
+from ledger.errors import NotFound
+from ledger.programme import activities
+from ledger.programme.views import ActivityView
+from ledger.values import to_milliseconds
+
+
+def N_(msgid: str) -> str:  # noqa: N802 — the customary name
+    """Mark a message for extraction; it is translated where it is shown."""
+    return msgid
+
+
+KINDS = {
+    "grant": N_("Grant"),
+    "fund": N_("Funding"),
+    "reward": N_("Reward"),
+    "transfer": N_("Transfer"),
+    "redeem": N_("Redemption"),
+    "hold": N_("Reservation"),
+    "capture": N_("Redemption"),
+    "release": N_("Reservation cancelled"),
+    "hold_expire": N_("Reservation ran out"),
+    "refund": N_("Refund"),
+    "settle": N_("Settlement"),
+    "expire": N_("Expiry"),
+    "reverse": N_("Reversal"),
+    "policy": N_("Reward policy published"),
+    "badge": N_("Badge"),
+    "erase": N_("Person erased"),
+    "attest": N_("Attestation"),
+    "bridge_out": N_("To the chain"),
+    "bridge_cancel": N_("Back from the chain, cancelled"),
+    "bridge_in": N_("From the chain"),
+}
+"""What the kinds of entries are called."""
+
+CATEGORIES = {
+    "food": N_("Food"),
+    "drinks": N_("Drinks and sweets"),
+    "groceries": N_("Groceries"),
+    "crafts": N_("Crafts and silk"),
+    "gifts": N_("Gifts and souvenirs"),
+    "books": N_("Books and stationery"),
+    "services": N_("Services"),
+    "other": N_("Something else"),
+}
+"""The kinds of shops that one may apply as."""
+
+
+def speech() -> str:
+    """The language of the page."""
+    visit: Visit | None = g.get("visit")
+    return visit.language if visit else language()
+
+
+def say(msgid: str, **params: Any) -> str:
+    """A message in the language of the page."""
+    return services().catalogue.text(speech(), msgid, **params)
+
+
+def field(thing: Any, stem: str) -> str:
+    """`<stem>_th` or `<stem>_en` of a view; the other one where it is empty."""
+    order = ("th", "en") if speech() == "th" else ("en", "th")
+    return next((text for one in order if (text := getattr(thing, f"{stem}_{one}"))), "")
+
+
+def name(thing: Any) -> str:
+    """The name of a view."""
+    return field(thing, "name")
+
+
+def money(minor: int, city: CityFacts | None = None) -> str:
+    """`5.00 KGO`."""
+    facts = city or g.visit.city
+    return i18n.amount(minor, facts.symbol, facts.scale)
+
+
+def num(minor: int) -> str:
+    """`5.00`."""
+    return i18n.number(minor, g.visit.city.scale)
+
+
+def signed(minor: int) -> str:
+    """`+5.00 KGO` or `−5.00 KGO`."""
+    return f"+{money(minor)}" if minor > 0 else money(minor)
+
+
+def dt(at: datetime) -> str:
+    """Date and time on the city's clock."""
+    return i18n.date_time(speech(), at, g.visit.city.zone)
+
+
+def clock(at: datetime) -> str:
+    """The time of day on the city's clock."""
+    return i18n.time_of_day(speech(), at, g.visit.city.zone)
+
+
+def day(value: date) -> str:
+    """A date."""
+    return i18n.short_date(speech(), value)
+
+
+def span(starts_at: datetime, ends_at: datetime) -> str:
+    """From one instant to another; the date once where it is the same."""
+    zone = g.visit.city.zone
+    same = i18n.local(starts_at, zone).date() == i18n.local(ends_at, zone).date()
+    return f"{dt(starts_at)} – {clock(ends_at) if same else dt(ends_at)}"
+
+
+def when(activity: ActivityView, visit: Visit | None = None) -> str:
+    """When an activity is open, as short as it can be said."""
+    zone = (visit or g.visit).city.zone
+    now = (visit or g.visit).now
+    if activity.window is not None:
+        end = activity.window.ends_at
+        if i18n.local(end, zone).date() <= i18n.local(now, zone).date() or activity.daily_until == "24:00":
+            closing = "24:00" if activity.daily_until == "24:00" else i18n.time_of_day(speech(), end, zone)
+            return say(N_("today until {time}"), time=closing)
+        return say(N_("until {at}"), at=i18n.date_time(speech(), end, zone))
+    if activity.daily_from and activity.daily_until:
+        return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
+    if activity.next_opens_at is not None:
+        return say(N_("opens {at}"), at=i18n.date_time(speech(), activity.next_opens_at, zone))
+    return say(N_("no date yet"))
+
+
+def kind(code: str) -> str:
+    """What a kind of entry is called."""
+    return say(KINDS.get(code, code))
+
+
+def fours(code: str) -> str:
+    """A code in groups of four capital letters, for reading aloud and typing."""
+    return " ".join(code[start : start + 4] for start in range(0, len(code), 4)).upper()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A statement's line in words."""
+
+    entry: int
+    at: datetime
+    what: str
+    amount_minor: int
+    held_change_minor: int
+
+
+def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
+    """The lines of a statement, each with what it was for."""
+    known: dict[tuple[str, str], str] = {}
+    return [
+        Line(line.entry, line.at, _what(visit, line, known), line.amount_minor, line.held_change_minor)
+        for line in lines
+    ]
+
+
+def _what(visit: Visit, line: StatementLine, known: dict[tuple[str, str], str]) -> str:
+    """The kind of an entry and what it was for; a later entry of a case says it by the case's first."""
+    ref = line.ref
+    if "origin" in ref:
+        ref = entries.parsed(visit.session, visit.city.id, ref["origin"])["ref"]
+    for noun, find in _NOUNS.items():
+        if noun in ref:
+            place = (noun, str(ref[noun]))
+            if place not in known:
+                try:
+                    known[place] = find(visit, place[1])
+                except NotFound:
+                    known[place] = place[1]
+            return f"{kind(line.kind)}: {known[place]}"
+    return kind(line.kind)
+
+
+def _activity(visit: Visit, identifier: str) -> str:
+    return name(activities.row(visit.session, visit.city.id, identifier))
+
+
+def _promotion(visit: Visit, identifier: str) -> str:
+    return field(promotions.find(visit.session, visit.city.id, identifier), "title")
+
+
+def _shop(visit: Visit, identifier: str) -> str:
+    return name(shops.find(visit.session, visit.city.id, identifier))
+
+
+_NOUNS = {"activity": _activity, "promotion": _promotion, "shop": _shop}
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "name": name,
+    "field": field,
+    "money": money,
+    "num": num,
+    "signed": signed,
+    "dt": dt,
+    "clock": clock,
+    "day": day,
+    "span": span,
+    "when": when,
+    "kind": kind,
+    "fours": fours,
+    "ms": to_milliseconds,
+}

@@ -1,0 +1,102 @@
+"""From a request to the city's writer and back: idempotency keys, submission, stored answers.
+
+A key is looked up before anything else of the request is judged, and once more by the writer inside its transaction,
+so that of two equal requests at the same time one is carried out and the other gets the same answer. What makes two
+requests equal: the same principal, route, path and body bytes. The stored answer is the body of the response.
+
+Whoever is not signed in shares one scope with all others who are not; their keys must therefore be long enough that
+nobody meets another newcomer's answer by guessing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, request
+from sqlalchemy.orm import Session
+
+from api.services import CityFacts, services
+from ledger.book import idempotency
+from ledger.book.idempotency import Scope
+from ledger.book.unit import Unit
+from ledger.book.writer import Command
+from ledger.errors import ValidationFailed
+from ledger.people.roles import Principal
+
+KEY_HEADER = "Idempotency-Key"
+REPLAY_HEADER = "Idempotent-Replay"
+LONGEST_KEY = 255
+SHORTEST_ANONYMOUS_KEY = 16
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The body of the answer, and whether it is that of an earlier request."""
+
+    body: bytes
+    replayed: bool
+
+
+def scope_of(route: str, caller: Principal, path: dict[str, str]) -> Scope | None:
+    """The use of the idempotency key that the current request bears, if it bears one.
+
+    Raises:
+        ValidationFailed: the key cannot be one.
+    """
+    key = request.headers.get(KEY_HEADER)
+    if key is None:
+        return None
+    if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise ValidationFailed({KEY_HEADER: f"Use 1 to {LONGEST_KEY} printable ASCII characters."})
+    if caller.token_id is None and len(key) < SHORTEST_ANONYMOUS_KEY:
+        sentence = f"Use a random key of at least {SHORTEST_ANONYMOUS_KEY} characters while nobody is signed in."
+        raise ValidationFailed({KEY_HEADER: sentence})
+    arguments = "\n".join(f"{name}={path[name]}" for name in sorted(path)).encode()
+    content = hashlib.sha256(arguments + b"\n\n" + request.get_data(cache=True)).digest()
+    return Scope(caller.token_id or ANONYMOUS, f"{request.method} {route}", key, content)
+
+
+def stored_answer(session: Session, city: CityFacts, scope: Scope | None) -> bytes | None:
+    """The answer that this very request got before, or None.
+
+    Raises:
+        Refused: `idempotency_conflict`.
+    """
+    return idempotency.find(session, city.id, city.keys, scope) if scope else None
+
+
+def submit(city: str, run: Callable[[Unit], Any], encode: Callable[[Any], bytes], scope: Scope | None) -> Written:
+    """Have the city's writer run a command; returns once it is committed and sealed.
+
+    `encode` makes the body of the answer: with a key inside the transaction, since it is stored there, and
+    otherwise here, so that the writer is not kept waiting.
+
+    Raises:
+        LedgerError: the command's refusal; `Overloaded`; `OutcomeUnknown`.
+    """
+    writer = services().installation.writer
+    if scope is None:
+        outcome = writer.submit(city, Command(run))
+        return Written(encode(outcome.value), replayed=False)
+    bodies: list[bytes] = []
+
+    def keep(value: Any) -> bytes:
+        bodies.append(encode(value))
+        return bodies[-1]
+
+    outcome = writer.submit(city, Command(run, scope, keep))
+    if outcome.replayed is not None:
+        return Written(outcome.replayed, replayed=True)
+    return Written(bodies[-1], replayed=False)
+
+
+def replay(body: bytes, status: int) -> Response:
+    """An earlier answer, marked as such."""
+    response = Response(body, status=status, mimetype="application/json")
+    response.headers[REPLAY_HEADER] = "true"
+    response.headers["Cache-Control"] = "no-store"
+    return response
