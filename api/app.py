@@ -11,11 +11,8 @@ import atexit
 import secrets
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask, Response, g, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,11 +21,11 @@ from api.i18n import Catalogue
 from api.log import routes as log_routes
 from api.services import Services
 from ledger.config import Settings
+from ledger.db import is_newest
 from ledger.installation import assemble
 from ledger.values import utc_now
 
 HERE = Path(__file__).parent
-MIGRATIONS = HERE.parent / "migrations"
 MAX_BODY_BYTES = 1024 * 1024
 """Enough for the longest batch; everything else is far shorter."""
 
@@ -89,19 +86,10 @@ def _register_probes(app: Flask) -> None:
     def readyz() -> Response:
         try:
             with services.services().installation.database.read() as session:
-                found = MigrationContext.configure(session.connection()).get_current_revision()
+                newest = is_newest(session)
         except SQLAlchemyError:
             return _state("the database does not answer", 503)
-        return (
-            _state("ok", 200)
-            if found == _newest_revision()
-            else _state("the schema is not at its newest revision", 503)
-        )
-
-
-@cache
-def _newest_revision() -> str | None:
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        return _state("ok", 200) if newest else _state("the schema is not at its newest revision", 503)
 
 
 def _state(text: str, status: int) -> Response:

@@ -19,11 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Dialect, Engine, Insert, Table, Text, create_engine, event, insert, make_url
+from sqlalchemy import BigInteger, Dialect, Engine, Insert, Table, Text, create_engine, event, insert, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from ledger.values import from_milliseconds, to_milliseconds
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+"""The numbered migrations; they come with the checkout."""
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
@@ -63,6 +66,10 @@ class Json(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """To lists, dicts and scalars."""
         return None if value is None else json.loads(value)
+
+
+Ordered = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that sorts by its bytes on every database, whatever language it was set up for: for ranges of keys."""
 
 
 class Database:
@@ -150,6 +157,12 @@ def upgrade(url: str) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
+
+
+def is_newest(session: Session) -> bool:
+    """Whether the database has the newest schema: the one with the highest number among the migrations."""
+    newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]
+    return bool(session.scalar(text("SELECT version_num FROM alembic_version")) == newest)

@@ -8,6 +8,7 @@ is the power cut: SIGKILL to the server and all its workers at once.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -17,8 +18,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import httpx
+
+from ledger.cli import main
 
 ROOT = Path(__file__).parent.parent
 KGO = Path(sys.executable).parent / "kgo"
@@ -112,13 +116,21 @@ class Deployment:
         assert done.returncode == 0, f"kgo {command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def here(self, command: str, *arguments: str | Path) -> str:
+        """The same as `kgo`, in this process: what it prints, without the seconds that a new process takes."""
+        printed = io.StringIO()
+        with mock.patch.dict(os.environ, self.environment, clear=True), contextlib.redirect_stdout(printed):
+            status = main([*command.split(), "--data", str(self.data), *map(str, arguments)])
+        assert status == 0, f"kgo {command} ended with {status}:\n{printed.getvalue()}"
+        return printed.getvalue().strip()
+
     def import_city(self, city: str = "khon-kaen", *, samples: bool = True) -> None:
         """Load a city file that the product ships."""
-        self.kgo("city import", ROOT / "ledger" / "data" / f"{city}.toml", *(["--samples"] if samples else []))
+        self.here("city import", ROOT / "ledger" / "data" / f"{city}.toml", *(["--samples"] if samples else []))
 
     def token(self, role: str, *arguments: str, city: str = "khon-kaen") -> str:
         """A new sign-in token, `token("shop", "--shop", "cafe")`."""
-        return self.kgo("token create", "--city", city, "--role", role, *arguments).split()[-1]
+        return self.here("token create", "--city", city, "--role", role, *arguments).split()[-1]
 
     def serve(self, *arguments: str) -> Server:
         """Start one more server process on it; returns when it is healthy."""

@@ -16,10 +16,13 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
 import ledger
+from ledger.book import transfers
+from ledger.book.writer import Command
 from ledger.db import Base, Database, upgrade
-from tests.factories import install
+from tests.factories import CITY, install
 
 ROOT = Path(__file__).parent.parent
+LEARNER = "learner:" + "a" * 26
 JOURNAL = ("entries", "legs", "openings", "tiles", "checkpoints")
 
 
@@ -66,21 +69,20 @@ def test_an_upgrade_keeps_what_is_there(database_url: str, tmp_path: Path) -> No
     assert installation.balance("treasury").posted_minor == 500
 
 
-@pytest.mark.parametrize("table", JOURNAL)
-@pytest.mark.parametrize("verb", ["UPDATE {} SET city = city", "DELETE FROM {}", "TRUNCATE {}"])
-def test_the_database_itself_refuses_to_change_the_journal(
-    database_url: str, tmp_path: Path, table: str, verb: str
-) -> None:
+def test_the_database_itself_refuses_to_change_the_journal(database_url: str, tmp_path: Path) -> None:
     """UPDATE, DELETE and TRUNCATE fail on every journal table, while INSERT works."""
-    if verb.startswith("TRUNCATE") and database_url.startswith("sqlite"):
-        verb = "DELETE FROM {} WHERE 1"  # SQLite's own form of TRUNCATE
     installation = install(database_url, tmp_path)
-    installation.open("learner:" + "a" * 26)
+    installation.open(LEARNER)
     installation.grant(1_000)
-    for _ in range(256):
-        installation.give("learner:" + "a" * 26, 1)
-    with (
-        installation.database.engine.connect() as connection,
-        pytest.raises(DBAPIError, match="append-only"),
-    ):
-        connection.exec_driver_sql(verb.format(table))
+    gift = Command(lambda unit: transfers.post(unit, "transfer", "treasury", LEARNER, 1, actor="treasurer"))
+    installation.writer.execute(CITY, [gift] * 256)
+    verbs = ["UPDATE {} SET city = city", "DELETE FROM {}"]
+    if not database_url.startswith("sqlite"):  # which has no TRUNCATE
+        verbs.append("TRUNCATE {}")
+    for table in JOURNAL:
+        for verb in verbs:
+            with (
+                installation.database.engine.connect() as connection,
+                pytest.raises(DBAPIError, match="append-only"),
+            ):
+                connection.exec_driver_sql(verb.format(table))

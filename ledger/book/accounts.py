@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ledger.book import blinding, entries
 from ledger.book.legs import Leg, Opening
 from ledger.book.unit import Unit
-from ledger.db import Base, insert_rows
+from ledger.db import Base, Ordered, insert_rows
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.proof.replay import SUMS
 from ledger.proof.rules import NAMED_ACCOUNTS, TOTALS, account_type
@@ -35,7 +35,7 @@ class Account(Base):
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
-    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    path: Mapped[str] = mapped_column(Ordered, primary_key=True)
     posted: Mapped[int] = mapped_column(BigInteger)
     held: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger)

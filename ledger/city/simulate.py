@@ -32,6 +32,7 @@ from ledger.programme import activities, checkins, codes, places, posters
 from ledger.programme.activities import NewActivity
 from ledger.programme.checkins import CheckIn
 from ledger.programme.policy import Policy
+from ledger.programme.views import budget_of
 
 FIRST_DAY = date(2025, 1, 1)
 BEGIN = datetime(2024, 12, 31, 17, tzinfo=UTC)
@@ -176,7 +177,7 @@ def _activity_opening(system: Principal, number: int, reward: int) -> Command[st
             daily_until="22:00",
         )
         activities.create(unit, system, new)
-        budget = activities.budget_of(f"sim-activity-{number:02d}")
+        budget = budget_of(f"sim-activity-{number:02d}")
         transfers.post(unit, "fund", "treasury", budget, GRANT_MINOR // (ACTIVITIES + 2), actor="treasurer")
         row = activities.row(unit.session, unit.city.id, f"sim-activity-{number:02d}")
         return codes.issue(posters.issuer_of(unit.city, unit.keys, row), "", None).text

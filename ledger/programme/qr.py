@@ -38,7 +38,7 @@ def svg(text: str, title: str | None = None) -> str:
     name = f"<title>{escape(title)}</title>" if title else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" role="img" '
-        f'shape-rendering="crispEdges">{name}<path fill="#fff" d="M0 0h{side}v{side}H0z"/>'
+        f'shape-rendering="crispEdges">{name}<rect width="{side}" height="{side}" fill="#fff"/>'
         f'<path fill="#000" d="{_path(rows)}"/></svg>'
     )
 

@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_table(
         "accounts",
         sa.Column("city", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("posted", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
