@@ -38,7 +38,8 @@ _SECURITY: dict[str, dict[str, str]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "learner.{city}",
-        "description": "The sign-in of our own pages (or `staff.{city}`); unsafe requests must be same-origin.",
+        "description": "The sign-in of our own pages (or `staff.{city}`); unsafe requests must be same-origin. "
+        "`Kgo-Sign-In: learner` or `staff` says which one is meant where both hold the permission.",
     },
 }
 

@@ -75,6 +75,7 @@ class Operation:
     finish: Callable[[Any], Any] | None = None
     cache: str = "no-store"
     example: Any = None
+    filename: str = ""
 
     @property
     def public(self) -> bool:
@@ -217,6 +218,8 @@ def _response(operation: Operation, value: Any, city: CityFacts | None) -> Respo
     content: bytes | str | Iterator[bytes] = value
     response = Response(content, status=operation.status, mimetype=operation.media)
     response.headers["Cache-Control"] = operation.cache
+    if operation.filename and city:
+        response.headers["Content-Disposition"] = f'attachment; filename="{city.id}-{operation.filename}"'
     return response
 
 

@@ -157,6 +157,8 @@ def describe(
         fields = {name: field_text(words, language, sentence) for name, sentence in error.fields.items()}
     hidden = code in _OPERATORS or code == _INTERNAL
     facts = {} if hidden else {name: _fact(value) for name, value in error.params.items() if name != "fields"}
+    if city and any(name.endswith("_minor") for name in facts):
+        facts |= {"symbol": city.symbol, "scale": city.scale}
     titles = {one: words.text(one, f"problem.{code}.title") for one in LANGUAGES}
     return Problem(code, PROBLEMS[code], language, titles, messages, error.reason, fields, facts)
 

@@ -27,6 +27,7 @@ class ExportQuery(In):
     permission="log.read",
     query=ExportQuery(),
     media="application/zip",
+    filename="log.zip",
     problems=("unauthenticated", "forbidden"),
     summary="Download the log",
     description="A zip of `entries.ndjson`, `checkpoint`, `vkey` and, for an appointed auditor, `openings.ndjson`.",

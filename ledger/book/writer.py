@@ -217,6 +217,7 @@ class Writer:
                 session.commit()
             except DBAPIError as failure:
                 lost = failure
+                session.invalidate()  # the connection may still be inside the transaction: nobody gets it again
         if lost is not None:
             self._resolve(city_id, unit, lost)
         if note is not None:

@@ -50,6 +50,7 @@ def test_a_learner_earns_spends_and_an_auditor_verifies(town: Town, tmp_path: Pa
 
     export = town.api.get("/export")
     assert export.headers["Content-Type"] == "application/zip"
+    assert 'filename="khon-kaen-log.zip"' in export.headers["Content-Disposition"]
     zipfile.ZipFile(io.BytesIO(export.raw)).extractall(tmp_path / "export")
     assert verify([str(tmp_path / "export")]) == 0
     assert account.encode() not in (tmp_path / "export" / "entries.ndjson").read_bytes()
@@ -62,5 +63,6 @@ def test_a_check_in_twice_is_refused_naming_the_first(town: Town) -> None:
     again = town.check_in(learner)
     assert (again.status, again.code) == (409, "already_checked_in")
     assert (again.body["entry"], again.body["amount_minor"]) == (first.body["entry"], 500)
+    assert (again.body["symbol"], again.body["scale"]) == ("KGO", 2)
     assert "5.00 KGO" in again.body["messages"]["en"]
     assert "2569" in again.body["messages"]["th"]

@@ -1,0 +1,134 @@
+"""The steward's desk: money in two steps, activities, posters, kiosks, shops."""
+
+from __future__ import annotations
+
+import re
+
+from tests.web.conftest import HOME, Town
+from tests.web.visitor import Page
+
+BOTH = {"steward", "treasurer"}
+
+
+def link_in(page: Page) -> str:
+    """The one-time link that a page shows."""
+    found = re.search(r"https://kgo\.example(/l/[a-z0-9_]+)", page.html)
+    assert found
+    return found[1]
+
+
+def test_money_moves_only_after_a_second_look(town: Town) -> None:
+    """The first form shows both balances as they would be and writes nothing; the button there funds, once."""
+    steward = town.worker(BOTH)
+    before = town.kinds()
+    page = steward.get(f"{HOME}/steward/activities/walk")
+    review = steward.send(page.form("/fund"), fund_amount="12.50")
+    assert town.kinds() == before
+    assert "787.50 KGO" in review.text
+    assert "112.50 KGO" in review.text
+    confirm = review.form("/fund")
+    done = steward.send(confirm)
+    steward.send(confirm)
+    assert town.kinds() == [*before, "fund"]
+    assert "112.50 KGO" in done.text
+
+
+def test_more_than_the_treasury_holds_is_refused_at_once(town: Town) -> None:
+    """No review of what cannot be; the amount stays in its field."""
+    steward = town.worker(BOTH)
+    page = steward.send(steward.get(f"{HOME}/steward/treasury").form("/fund"), fund_amount="801")
+    assert page.status == 422
+    assert page.form("/fund").fields["fund_amount"] == "801"
+
+
+def test_a_steward_without_the_treasury_s_key_moves_nothing(town: Town) -> None:
+    """The pages have no money forms for a mere steward, and a form sent all the same is refused."""
+    rich, plain = town.worker(BOTH), town.worker({"steward"})
+    assert not [form for form in plain.get(f"{HOME}/steward/treasury").forms if "sign-out" not in form.action]
+    form = rich.get(f"{HOME}/steward/treasury").form("/grant")
+    assert plain.send(form, grant_amount="5", confirmed="1").status == 403
+    assert rich.send(form, grant_amount="5", confirmed="1").status == 200
+
+
+def test_an_activity_from_idea_to_poster(town: Town) -> None:
+    """Make it, fund it, open a session, print the poster, and a learner is rewarded by it."""
+    steward = town.worker(BOTH)
+    form = steward.get(f"{HOME}/steward/activities/new").form("/new")
+    bad = steward.send(form, name_th="พิพิธภัณฑ์มีชีวิต", amount="7")
+    assert bad.status == 422
+    assert bad.form("/new").fields["name_th"] == "พิพิธภัณฑ์มีชีวิต"
+    made = steward.send(bad.form("/new"), name_en="Living museum")
+    steward.send(steward.send(made.form("/fund"), fund_amount="70").form("/fund"))
+    now = town.installation.clock.now
+    session = {"starts_at": f"{now.year - 1}-01-01T09:00", "ends_at": f"{now.year + 1}-01-01T17:00", "seats": "2"}
+    opened = steward.send(made.form("/sessions"), **session)
+    assert opened.status == 200
+    sheet = steward.get(next(link for link in opened.links if link.endswith("/poster")))
+    address = re.search(r"https://kgo\.example(/q/[a-z2-7]{20})", sheet.html)
+    assert address
+    learner = town.visitor()
+    assert "+7.00" in learner.send(learner.get(address[1]).form()).text
+
+
+def test_a_session_that_ends_before_it_begins_is_refused_at_its_field(town: Town) -> None:
+    """The domain's own words, in the reader's language, at the field."""
+    steward = town.worker(BOTH)
+    form = steward.get(f"{HOME}/steward/activities/new").form("/new")
+    made = steward.send(form, name_th="ก", name_en="A", amount="1")
+    bad = steward.send(made.form("/sessions"), starts_at="2030-01-02T10:00", ends_at="2030-01-02T09:00")
+    assert bad.status == 422
+    assert 'id="e-ends_at"' in bad.html
+
+
+def test_a_tablet_s_link_opens_the_kiosk_and_nothing_else(town: Town) -> None:
+    """The link is shown once; the tablet sees the rotating QR of its activity, not the desk, nor another kiosk."""
+    steward, tablet = town.worker(BOTH), town.visitor()
+    made = steward.send(steward.get(f"{HOME}/steward/activities/circle").form("/kiosk-link"))
+    secret = link_in(made)
+    assert secret not in steward.get(f"{HOME}/steward/activities/circle").html
+    screen = tablet.send(tablet.get(secret).form())
+    assert 'id="kiosk"' in screen.html
+    now = tablet.client.get(f"{HOME}/kiosk/circle/now").get_json()
+    assert 0 < now["left_ms"] <= now["lasts_ms"] == 30_000
+    assert tablet.get(f"{HOME}/steward/").status == 403
+    assert tablet.get(f"{HOME}/kiosk/walk").status == 403
+    assert tablet.get(secret).status == 410
+
+
+def test_a_shop_applies_is_approved_and_opens_its_till(town: Town) -> None:
+    """From the public form through the steward's decision to the till, by a link that works once."""
+    stranger, steward, shop = town.visitor(), town.worker(BOTH), town.visitor()
+    applied = stranger.send(stranger.get(f"{HOME}/shop/apply").form("/apply"), name_th="ร้านใหม่")
+    shop_id = applied.address.rpartition("=")[2]
+    assert shop_id in applied.text
+    assert "ร้านใหม่" in steward.get(f"{HOME}/steward/shops").text
+    approved = steward.send(steward.get(f"{HOME}/steward/shops").form(f"/{shop_id}/approve"))
+    handed = steward.send(approved.form(f"/{shop_id}/link"))
+    till = shop.send(shop.get(link_in(handed)).form())
+    assert till.address.endswith("/shop/")
+    assert "ร้านใหม่" in till.text
+
+
+def test_looking_at_a_link_does_not_use_it_up(town: Town) -> None:
+    """A chat preview opens the address; the shop's own tap still signs in, and only the first."""
+    steward = town.worker(BOTH)
+    secret = link_in(steward.send(steward.get(f"{HOME}/steward/shops").form("/cafe/link")))
+    assert town.visitor().get(secret).status == 200
+    first, second = town.visitor(), town.visitor()
+    form = first.get(secret).form()
+    assert first.send(form).address.endswith("/shop/")
+    assert second.send(form, key="another-key-of-some-length").status == 410
+
+
+def test_one_browser_plays_every_part(town: Town) -> None:
+    """Learner, shop and steward are signed in side by side, and signing out ends one of them."""
+    browser = town.learner()
+    steward = town.worker(BOTH)
+    shop_link = link_in(steward.send(steward.get(f"{HOME}/steward/shops").form("/cafe/link")))
+    browser.send(browser.get(shop_link).form())
+    assert browser.get(f"{HOME}/wallet").form("/secure")
+    till = browser.get(f"{HOME}/shop/")
+    assert till.status == 200
+    browser.send(till.form("/sign-out"))
+    assert browser.get(f"{HOME}/shop/").status == 401
+    assert browser.get(f"{HOME}/wallet").status == 200

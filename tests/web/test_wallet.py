@@ -1,0 +1,67 @@
+"""The wallet: what it shows, how it moves to another phone, and in which language."""
+
+from __future__ import annotations
+
+from tests.factories import CITY
+from tests.web.conftest import HOME, Town
+
+
+def test_the_wallet_shows_what_came_and_went(town: Town) -> None:
+    """Each line names what it was for and leads to its entry in the public log, where nobody is named."""
+    learner = town.learner()
+    page = learner.get(f"{HOME}/wallet")
+    assert "เดินเมือง" in page.text
+    assert "+5.00 KGO" in page.text
+    entry = next(link for link in page.links if "/audit/entries/" in link)
+    assert "learner:~" in learner.get(entry).text
+
+
+def test_without_a_wallet_the_page_says_how_to_get_one(town: Town) -> None:
+    """No dead end: what is on, an empty wallet, or the recovery code of an old one."""
+    page = town.visitor().get(f"{HOME}/wallet")
+    assert page.form("/join")
+    assert any(link.endswith("/recover") for link in page.links)
+
+
+def test_a_recovery_code_moves_the_wallet(town: Town) -> None:
+    """On the new phone the wallet opens; the old phone is signed out."""
+    old = town.learner()
+    code = old.cookie(f"welcome.{CITY}", f"{HOME}/") or ""
+    new = town.visitor()
+    page = new.send(new.get(f"{HOME}/recover").form(), recovery_code=code.lower().replace("-", " "))
+    assert page.address.startswith(f"{HOME}/wallet")
+    assert "5.00" in page.text
+    assert "ยังไม่มีกระเป๋า" in old.get(f"{HOME}/wallet").text
+
+
+def test_a_wrong_recovery_code_stays_in_the_field(town: Town) -> None:
+    """The error stands at the field, in the reader's language, and what was typed is kept."""
+    visitor = town.visitor()
+    form = visitor.get(f"{HOME}/recover?lang=en").form()
+    short = visitor.send(form, recovery_code="ABCD")
+    unknown = visitor.send(form, recovery_code="ABCD-EFGH-JKMN-PQRS")
+    assert (short.status, unknown.status) == (422, 422)
+    assert short.form().fields["recovery_code"] == "ABCD"
+    assert "No wallet has this code" in unknown.text
+
+
+def test_recovering_goes_on_to_the_scanned_code_and_nowhere_else(town: Town) -> None:
+    """`then` may be one of our own codes; any other address is dropped."""
+    visitor = town.visitor()
+    code = town.code("circle").removeprefix("https://kgo.example")
+    assert visitor.get(f"{HOME}/recover?then={code}").form().fields["then"] == code
+    assert visitor.get(f"{HOME}/recover?then=https://evil.example/q/").form().fields["then"] == ""
+
+
+def test_thai_first_and_english_one_tap_away(town: Town) -> None:
+    """Whatever the browser asks for, pages begin in Thai with Buddhist years; `?lang=en` stays chosen."""
+    learner = town.learner()
+    thai = learner.client.get(f"{HOME}/wallet", headers={"Accept-Language": "en"}).get_data(as_text=True)
+    year = town.installation.clock.now.year
+    assert '<html lang="th"' in thai
+    assert str(year + 543) in thai
+    learner.get(f"{HOME}/wallet?lang=en")
+    english = learner.get(f"{HOME}/wallet").html
+    assert '<html lang="en"' in english
+    assert str(year) in english
+    assert str(year + 543) not in english
