@@ -16,6 +16,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Blueprint, Flask, Response, current_app, json, render_template, send_from_directory
+from markupsafe import Markup
 
 from api import writing
 from api.operations import JSON, Operation, Operations
@@ -85,7 +86,9 @@ def docs() -> Response:
         }
         for code, status in PROBLEMS.items()
     ]
-    page = render_template("docs.html", spec=current_app.extensions[KEY](), problems=problems, resolve=_resolve)
+    page = render_template(
+        "docs.html", spec=current_app.extensions[KEY](), problems=problems, resolve=_resolve, marked=_marked
+    )
     response = Response(page, mimetype="text/html")
     response.headers["Cache-Control"] = "public, max-age=300"
     return response
@@ -244,3 +247,9 @@ def _resolve(schema: dict[str, Any]) -> str:
     """The name of the component that a schema refers to, for a link; empty for an inline one."""
     reference = str(schema.get("$ref") or schema.get("items", {}).get("$ref") or "")
     return reference.rpartition("/")[2]
+
+
+def _marked(text: str) -> Markup:
+    """A description with what stands in backticks shown as code."""
+    parts = enumerate(text.split("`"))
+    return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in parts)

@@ -160,14 +160,6 @@ class BatchOut(Out):
     next = fields.Integer(allow_none=True, metadata={"description": "Always null: a batch comes at once."})
 
 
-class PostingOut(Out):
-    """A movement between two accounts; a person's stands as a handle."""
-
-    source = fields.String(data_key="from", metadata={"example": "treasury"})
-    target = fields.String(data_key="to", metadata={"example": "budget:old-town-walk"})
-    amount = fields.Integer(metadata={"description": "Minor units.", "example": 500000})
-
-
 class EntryOut(Money):
     """A public entry, as its leaf says it; `leaf` is the leaf's bytes in base64, to be hashed."""
 

@@ -75,6 +75,7 @@ class Unit:
         self._rows: dict[type[Base], list[dict[str, Any]]] = {}
         self._held: dict[tuple[Projection[Any], Any], _Held] = {}
         self._undo: list[tuple[tuple[Projection[Any], Any], _Held | None]] = []
+        self._dirty: dict[tuple[Projection[Any], Any], None] = {}
 
     @property
     def next_seq(self) -> int:
@@ -103,6 +104,7 @@ class Unit:
         old = self._held.get(place)
         self._undo.append((place, old))
         self._held[place] = _Held(value, saved=old is not None and old.saved, dirty=True)
+        self._dirty[place] = None
 
     def flush(self) -> None:
         """Send everything staged to the database."""
@@ -111,10 +113,12 @@ class Unit:
                 insert_rows(self.session, table, rows)
                 rows.clear()
         changed: dict[Projection[Any], list[tuple[Any, Any, bool]]] = {}
-        for (projection, key), held in self._held.items():
-            if held.dirty:
-                changed.setdefault(projection, []).append((key, held.value, not held.saved))
+        for place in self._dirty:
+            held = self._held.get(place)
+            if held is not None and held.dirty:
+                changed.setdefault(place[0], []).append((place[1], held.value, not held.saved))
                 held.saved, held.dirty = True, False
+        self._dirty.clear()
         for projection, values in changed.items():
             projection.save(self.session, self.city.id, values)
 
