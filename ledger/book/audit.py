@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ledger.book import tree
@@ -21,44 +21,52 @@ from ledger.book.cities import CityKeys, Head
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
 from ledger.book.seal import latest
+from ledger.book.tree import Tile
 from ledger.proof import handles
 from ledger.proof.checkpoint import CheckpointError, verify
 from ledger.proof.encoding import EncodingError, parse_strict, timestamp
-from ledger.proof.merkle import Frontier, leaf_hash
+from ledger.proof.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
 from ledger.proof.replay import Replay
 from ledger.proof.report import Report
 from ledger.proof.rules import STILL, check_entry_shape
 
 PAGE = 1_000
 _Legs = dict[tuple[int, str], Leg | Opening]
+_End = tuple[str, int, int, int | None, int | None]
+"""State, moved, refunded, reversed by, ended by: how far a case has gone."""
 
 
 def audit(session: Session, city: str, keys: CityKeys) -> Report:
     """Check a city's book and log inside the database; `report.ok` says whether all of it holds."""
     report = Report(origin=keys.origin, city=city)
     replay = Replay(report.add, opened=True)
-    ends: dict[int, tuple[str, int, int]] = {}
+    versions: dict[str, int] = {}
+    ends: dict[int, _End] = {}
     frontier = Frontier()
-    for row, legs in _entries(session, city):
+    for row, legs, case in _entries(session, city):
         frontier = frontier.append([leaf_hash(row.leaf)])
         entry = _leaf(report, row, replay.size)
         if entry is None:
             return report
-        replay.apply(entry, _opened(report, entry, legs))
+        named = _opened(report, entry, legs)
+        replay.apply(entry, named)
         _compare_legs(report, entry, legs)
+        _follow_legs(report, entry, legs, replay, versions)
+        _compare_case(report, entry, named, case)
         _follow_case(ends, entry)
     replay.finish()
     report.size, report.root, report.totals = frontier.size, frontier.root(), replay.totals()
     report.activities, report.shops = dict(replay.rewards), dict(replay.sales)
     report.checked.append("leaves, legs, openings, cases and floors at every entry")
-    _check_projections(session, report, city, replay)
-    _check_versions(session, report, city)
+    _check_projections(session, report, city, replay, versions)
     _check_cases(session, report, city, ends)
     _check_seal(session, report, city, keys, frontier)
+    _check_tiles(session, report, city, frontier.size)
     return report
 
 
-def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs]]:
+def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case | None]]:
+    """Each entry with its legs, and with the case that it began if that has a row."""
     start = 0
     while True:
         rows = session.scalars(
@@ -66,15 +74,20 @@ def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs]]:
         ).all()
         if not rows:
             return
+        first, last = rows[0].seq, rows[-1].seq
         legs: defaultdict[int, _Legs] = defaultdict(dict)
         tables: tuple[type[Leg] | type[Opening], ...] = (Leg, Opening)
         for table in tables:
-            within = (table.city == city, table.seq >= rows[0].seq, table.seq <= rows[-1].seq)
+            within = (table.city == city, table.seq >= first, table.seq <= last)
             for leg in cast("Iterator[Leg | Opening]", session.scalars(select(table).where(*within))):
                 legs[leg.seq][leg.line, SIDES[leg.side]] = leg
+        cases = {
+            case.seq: case
+            for case in session.scalars(select(Case).where(Case.city == city, Case.seq >= first, Case.seq <= last))
+        }
         for row in rows:
-            yield row, legs[row.seq]
-        start = rows[-1].seq + 1
+            yield row, legs[row.seq], cases.get(row.seq)
+        start = last + 1
         session.expunge_all()
 
 
@@ -131,38 +144,69 @@ def _compare_legs(report: Report, entry: dict[str, Any], legs: _Legs) -> None:
                 report.add("BALANCE_MISMATCH", entry["seq"], f"{leg.account} has the leg of {posting[side]}")
 
 
-_ENDS = {"hold": HELD, "capture": CAPTURED, "release": RELEASED, "hold_expire": EXPIRED, "redeem": MOVED}
+def _follow_legs(report: Report, entry: dict[str, Any], legs: _Legs, replay: Replay, versions: dict[str, int]) -> None:
+    """An account's legs count up, and leave it where the replay does; no leg stands outside the postings."""
+    seq, last = entry["seq"], dict[str, Leg | Opening]()
+    for leg in sorted(legs.values(), key=lambda leg: leg.version):
+        if leg.line >= len(entry["postings"]):
+            report.add("BALANCE_MISMATCH", seq, f"a leg of {leg.account} belongs to no posting")
+        if leg.version != versions.get(leg.account, 0) + 1:
+            report.add("BALANCE_MISMATCH", seq, f"the leg of {leg.account} does not follow the one before it")
+        versions[leg.account] = leg.version
+        last[leg.account] = leg
+    for account, leg in last.items():
+        expected = replay.balances.get(account, 0), replay.held.get(account, 0)
+        if (leg.posted_after, leg.held_after) != expected:
+            report.add("BALANCE_MISMATCH", seq, f"the leg of {account} leaves other balances than the journal")
 
 
-def _follow_case(cases: dict[int, tuple[str, int, int]], entry: dict[str, Any]) -> None:
-    """Keep (state, moved, refunded) of each case that has a row; a reversed one has moved all it moved."""
+def _compare_case(report: Report, entry: dict[str, Any], named: dict[tuple[int, str], str], case: Case | None) -> None:
+    """What a case's row says of its beginning is what its first entry says."""
+    if case is None or not entry["postings"]:
+        return
+    first, until = entry["postings"][0], case.expires_at
+    stored = case.entry_id, case.amount_minor, until and timestamp(until)
+    expected = entry["id"], sum(posting["amount"] for posting in entry["postings"]), entry["ref"].get("expires_at")
+    for side, account in (("from", case.source), ("to", case.target)):
+        shown = named.get((0, side), first[side])
+        erased = (0, side) not in named and shown.startswith("learner:")
+        if stored != expected or (account != shown and not erased):
+            report.add("CASE_VIOLATION", entry["seq"], "the case's row says another beginning than the entry")
+            return
+
+
+_ENDS = {"capture": CAPTURED, "release": RELEASED, "hold_expire": EXPIRED}
+
+
+def _follow_case(ends: dict[int, _End], entry: dict[str, Any]) -> None:
+    """Keep how far each case has gone that has a row."""
     kind, seq, origin = entry["kind"], entry["seq"], entry["ref"].get("origin")
     amount = sum(posting["amount"] for posting in entry["postings"])
     if kind == "hold":
-        cases[seq] = (HELD, 0, 0)
+        ends[seq] = (HELD, 0, 0, None, None)
     elif kind == "redeem":
-        cases[seq] = (MOVED, amount, 0)
+        ends[seq] = (MOVED, amount, 0, None, None)
     elif kind == "reverse":
-        cases[origin] = (MOVED, amount, 0)
-    elif kind == "refund":
-        state, moved, refunded = cases.get(origin, ("", 0, 0))
-        cases[origin] = (state, moved, refunded + amount)
+        ends[origin] = (MOVED, amount, 0, seq, seq)
+    elif kind == "refund" and origin in ends:
+        state, moved, refunded, *by = ends[origin]
+        ends[origin] = (state, moved, refunded + amount, by[0], by[1])
     elif kind in _ENDS:
-        cases[origin] = (_ENDS[kind], amount if kind == "capture" else 0, 0)
+        ends[origin] = (_ENDS[kind], amount if kind == "capture" else 0, 0, None, seq)
 
 
-def _check_cases(session: Session, report: Report, city: str, cases: dict[int, tuple[str, int, int]]) -> None:
-    rows = session.execute(select(Case.seq, Case.state, Case.moved_minor, Case.refunded_minor).where(Case.city == city))
-    for seq, *stored in rows:
-        if cases.pop(seq, None) != tuple(stored):
+def _check_cases(session: Session, report: Report, city: str, ends: dict[int, _End]) -> None:
+    columns = (Case.state, Case.moved_minor, Case.refunded_minor, Case.reversed_by, Case.ended_by)
+    for seq, *stored in session.execute(select(Case.seq, *columns).where(Case.city == city)):
+        if ends.pop(seq, None) != tuple(stored):
             report.add("CASE_VIOLATION", seq, "the projection of this case differs from the journal")
-    for seq in cases:
+    for seq in ends:
         report.add("CASE_VIOLATION", seq, "the projection of this case is missing")
     report.checked.append("cases against the journal")
 
 
-def _check_projections(session: Session, report: Report, city: str, replay: Replay) -> None:
-    """The saved balances are those of the replay, and they add up to nothing."""
+def _check_projections(session: Session, report: Report, city: str, replay: Replay, versions: dict[str, int]) -> None:
+    """The saved balances are those of the replay, they add up to nothing, and every leg was met."""
     total = 0
     for account in session.scalars(select(Account).where(Account.city == city).order_by(Account.path)):
         total += account.posted
@@ -171,37 +215,18 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
             saved = f"{account.path} is saved as {account.posted} ({account.held} held)"
             message = f"{saved}, the journal makes {expected[0]} ({expected[1]} held)"
             report.add("BALANCE_MISMATCH", None, message)
+        if account.version != versions.get(account.path, 0):
+            report.add("BALANCE_MISMATCH", None, f"{account.path} is saved at another version than its last leg")
     if total:
         report.add("BALANCE_MISMATCH", None, f"all balances add up to {total}")
     report.checked.append("balances against the journal")
-
-
-def _check_versions(session: Session, report: Report, city: str) -> None:
-    """Each leg follows the one before it, and an account's row stands where its last leg does."""
-    for table in (Leg, Opening):
-        before = (
-            select(
-                table.seq,
-                table.account,
-                table.version,
-                _previous(table, table.version).label("version_before"),
-                (table.posted_after - table.posted_change - _previous(table, table.posted_after)).label("posted"),
-                (table.held_after - table.held_change - _previous(table, table.held_after)).label("held"),
-            )
-            .where(table.city == city)
-            .subquery()
-        )
-        wrong = select(before.c.seq, before.c.account).where(
-            (before.c.posted != 0) | (before.c.held != 0) | (before.c.version != before.c.version_before + 1)
-        )
-        for seq, account in session.execute(wrong):
-            report.add("BALANCE_MISMATCH", seq, f"the leg of {account} does not follow the one before it")
+    tables: tuple[type[Leg] | type[Opening], ...] = (Leg, Opening)
+    for table in tables:
+        for seq, account in session.execute(
+            select(table.seq, table.account).where(table.city == city, table.seq >= replay.size)
+        ):
+            report.add("BALANCE_MISMATCH", seq, f"the leg of {account} belongs to no entry")
     report.checked.append("as-of balances leg by leg")
-
-
-def _previous(table: type[Leg] | type[Opening], column: Any) -> Any:
-    """A column of the account's leg before this one; 0 before the first."""
-    return func.lag(column, 1, 0).over(partition_by=table.account, order_by=table.version)
 
 
 def _check_seal(session: Session, report: Report, city: str, keys: CityKeys, frontier: Frontier) -> None:
@@ -218,6 +243,22 @@ def _check_seal(session: Session, report: Report, city: str, keys: CityKeys, fro
             report.add("SEQUENCE_GAP", None, f"{checkpoint.size} entries are signed, {frontier.size} are there")
         elif checkpoint.root != frontier.root():
             report.add("HASH_MISMATCH", None, "the signed root is not that of the leaves")
-        elif tree.root_at(session, city, frontier.size) != frontier.root():
-            report.add("HASH_MISMATCH", None, "the tiles are not those of the leaves")
-    report.checked.append("head, checkpoint and tiles")
+    report.checked.append("head and checkpoint")
+
+
+def _check_tiles(session: Session, report: Report, city: str, size: int) -> None:
+    """Every full tile is there, holds the hashes below it, and bears their root."""
+    level = 0
+    while full := size >> tree.HEIGHT * (level + 1):
+        for index in range(full):
+            row = b"".join(tree.hashes(session, city, level, index * tree.WIDTH, (index + 1) * tree.WIDTH))
+            tile = session.get(Tile, (city, level, index))
+            if tile is None or (tile.hashes, tile.root) != (row, _root(row)):
+                report.add("HASH_MISMATCH", None, f"tile {index} of level {level} is not that of the leaves")
+        session.expunge_all()
+        level += 1
+    report.checked.append("tiles")
+
+
+def _root(row: bytes) -> bytes:
+    return root_of(row[at : at + HASH_BYTES] for at in range(0, len(row), HASH_BYTES))

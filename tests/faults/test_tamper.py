@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from ledger.book import holds, seal, transfers
 from ledger.book.entries import PAGE
 from ledger.book.seal import LogBehindPublished
 from ledger.book.unit import Unit
-from ledger.proof.merkle import leaf_hash
+from ledger.db import upgrade
+from ledger.proof.merkle import Frontier, leaf_hash
 from ledger.proof.verify import verify_export
 from tests.counts import scale
-from tests.factories import CITY, Installation, reopen
+from tests.factories import CITY, Installation, install, reopen
 
 FULL_TILE = 256
 
@@ -64,53 +65,46 @@ def _codes(installation: Installation) -> set[str]:
     return set(installation.audit().counts)
 
 
+BALANCES, CASES = "BALANCE_MISMATCH", "CASE_VIOLATION"
+_LAST_LEG = "account = 'shop:a' AND version = (SELECT max(version) FROM legs WHERE account = 'shop:a')"
+_MORE = f"""
+    INSERT INTO legs
+    SELECT city, account, version + 1, seq + {{}}, {{}}, side, 900, 0, posted_after + 900, 0 FROM legs WHERE {_LAST_LEG}
+"""
+_SOMEBODY = "(SELECT min(source) FROM cases WHERE moved_minor > 0)"
 PROJECTIONS = {
     "a balance, and another to match": (
-        "BALANCE_MISMATCH",
+        BALANCES,
         "UPDATE accounts SET posted = posted + 500 WHERE path = 'shop:b'",
         "UPDATE accounts SET posted = posted - 500 WHERE path = 'treasury'",
     ),
-    "a reservation": ("BALANCE_MISMATCH", "UPDATE accounts SET held = held - 200 WHERE held = 200"),
-    "an account's version": ("BALANCE_MISMATCH", "UPDATE accounts SET version = version + 1 WHERE path = 'shop:a'"),
-    "what a leg moved": ("BALANCE_MISMATCH", "UPDATE legs SET posted_change = 4 WHERE account = 'budget:a' AND version = 9"),
-    "the balances after two legs": (
-        "BALANCE_MISMATCH",
-        "UPDATE legs SET posted_after = posted_after + 1, posted_change = posted_change + 1 "
-        "WHERE account = 'budget:a' AND version = 9",
-        "UPDATE legs SET posted_change = posted_change - 1 WHERE account = 'budget:a' AND version = 10",
-    ),
+    "a reservation": (BALANCES, "UPDATE accounts SET held = held - 200 WHERE held = 200"),
+    "an account's version": (BALANCES, "UPDATE accounts SET version = version + 1 WHERE path = 'shop:a'"),
+    "what a leg moved": (BALANCES, "UPDATE legs SET posted_change = 4 WHERE account = 'budget:a' AND version = 9"),
+    "the balances after a leg": (BALANCES, "UPDATE legs SET posted_after = posted_after + 1 WHERE version = 9"),
     "what was held at a time": (
-        "BALANCE_MISMATCH",
+        BALANCES,
         "UPDATE openings SET held_after = held_after - 50, held_change = held_change - 50 WHERE held_change = 100",
         "UPDATE openings SET held_change = held_change + 50 WHERE held_change = -100",
     ),
     "whose a redemption was": (
-        "BALANCE_MISMATCH",
-        "UPDATE openings SET account = (SELECT account FROM openings WHERE held_change = 200), version = 99 "
-        "WHERE posted_change = -30",
+        BALANCES,
+        "UPDATE openings SET version = 99, account = (SELECT account FROM openings WHERE held_change = 200)"
+        " WHERE posted_change = -30",
     ),
-    "a nonce": ("BALANCE_MISMATCH", "UPDATE openings SET nonce = :nonce WHERE posted_change = -30"),
-    "a leg that is gone": ("BALANCE_MISMATCH", "DELETE FROM legs WHERE account = 'budget:a' AND version = 5"),
-    "a leg too many": (
-        "BALANCE_MISMATCH",
-        "INSERT INTO legs (city, account, version, seq, line, side, posted_change, held_change, posted_after, held_after) "
-        "SELECT city, account, version + 1, seq, 7, side, 900, 0, posted_after + 900, 0 FROM legs "
-        "WHERE account = 'shop:a' AND version = (SELECT max(version) FROM legs WHERE account = 'shop:a')",
-    ),
-    "a leg of an entry to come": (
-        "BALANCE_MISMATCH",
-        "INSERT INTO legs (city, account, version, seq, line, side, posted_change, held_change, posted_after, held_after) "
-        "SELECT city, account, version + 1, seq + 99, 0, side, 900, 0, posted_after + 900, 0 FROM legs "
-        "WHERE account = 'shop:a' AND version = (SELECT max(version) FROM legs WHERE account = 'shop:a')",
-    ),
-    "how much was refunded": ("CASE_VIOLATION", "UPDATE cases SET refunded_minor = 0 WHERE refunded_minor = 20"),
-    "the state of a hold": ("CASE_VIOLATION", "UPDATE cases SET state = 'released' WHERE state = 'held'"),
-    "whom a hold is for": ("CASE_VIOLATION", "UPDATE cases SET target = 'shop:a' WHERE state = 'held'"),
-    "whose a hold is": ("CASE_VIOLATION", "UPDATE cases SET source = (SELECT min(source) FROM cases WHERE moved_minor > 0) WHERE state = 'held'"),
-    "how much is held": ("CASE_VIOLATION", "UPDATE cases SET amount_minor = 150 WHERE state = 'held'"),
-    "when a hold ends": ("CASE_VIOLATION", "UPDATE cases SET expires_at = expires_at + 60000 WHERE state = 'held'"),
-    "a case that is gone": ("CASE_VIOLATION", "DELETE FROM cases WHERE state = 'captured'"),
-}  # fmt: skip
+    "a nonce": (BALANCES, "UPDATE openings SET nonce = :nonce WHERE posted_change = -30"),
+    "a leg that is gone": (BALANCES, "DELETE FROM legs WHERE account = 'budget:a' AND version = 5"),
+    "a leg too many": (BALANCES, _MORE.format(0, 7)),
+    "a leg of an entry to come": (BALANCES, _MORE.format(99, 0)),
+    "how much was refunded": (CASES, "UPDATE cases SET refunded_minor = 0 WHERE refunded_minor = 20"),
+    "the state of a hold": (CASES, "UPDATE cases SET state = 'released' WHERE state = 'held'"),
+    "whom a hold is for": (CASES, "UPDATE cases SET target = 'shop:a' WHERE state = 'held'"),
+    "whose a hold is": (CASES, f"UPDATE cases SET source = {_SOMEBODY} WHERE state = 'held'"),  # noqa: S608
+    "how much is held": (CASES, "UPDATE cases SET amount_minor = 150 WHERE state = 'held'"),
+    "when a hold ends": (CASES, "UPDATE cases SET expires_at = expires_at + 60000 WHERE state = 'held'"),
+    "which entry ended a hold": (CASES, "UPDATE cases SET ended_by = 3 WHERE state = 'captured'"),
+    "a case that is gone": (CASES, "DELETE FROM cases WHERE state = 'captured'"),
+}
 """What somebody might change beside the leaves, and how the audit calls it."""
 
 
@@ -165,17 +159,12 @@ def test_the_audit_finds_a_changed_leaf(installation: Installation, what: str) -
     assert LEAVES[what] <= found or (what == "the time" and found & {"HASH_MISMATCH", "SEQUENCE_GAP"})
 
 
-def test_the_audit_finds_a_changed_seal(installation: Installation) -> None:
-    """Tile, head and checkpoint each have to be those of the leaves."""
-    _history(installation)
-    _rewrite(installation, "UPDATE tiles SET root = :root", root=b"r" * 32)
-    assert _codes(installation) == {"HASH_MISMATCH"}
-
-
 @pytest.mark.parametrize(
     ("statement", "codes"),
     [
-        ("UPDATE tiles SET hashes = :hash", {"HASH_MISMATCH"}),
+        ("UPDATE tiles SET hashes = :hashes", {"HASH_MISMATCH"}),
+        ("UPDATE tiles SET root = :root", {"HASH_MISMATCH"}),
+        ("DELETE FROM tiles", {"HASH_MISMATCH"}),
         ("UPDATE heads SET frontier = :frontier", {"HASH_MISMATCH"}),
         ("UPDATE checkpoints SET note = replace(note, 'kgo', 'ogk')", {"BAD_SIGNATURE"}),
         ("DELETE FROM checkpoints WHERE size = (SELECT max(size) FROM checkpoints)", {"SEQUENCE_GAP"}),
@@ -186,17 +175,14 @@ def test_the_audit_finds_a_changed_part_of_the_seal(
 ) -> None:
     """Whatever part of the seal is not that of the leaves is named."""
     _history(installation)
-    values = {"hash": b"h" * 32 * FULL_TILE} if ":hash" in statement else {}
-    values |= {"frontier": (0).to_bytes(8, "big")} if ":frontier" in statement else {}
-    _rewrite(installation, statement, **values)
+    values = {"hashes": b"h" * 32 * FULL_TILE, "root": b"r" * 32, "frontier": Frontier().to_bytes()}
+    _rewrite(installation, statement, **{name: value for name, value in values.items() if f":{name}" in statement})
     assert _codes(installation) == codes
 
 
-def test_an_amount_changed_in_the_database_file_is_found(
-    sqlite_url: str, tmp_path: Path, new_installation: Callable[[str], Installation]
-) -> None:
+def test_an_amount_changed_in_the_database_file_is_found(sqlite_url: str, tmp_path: Path) -> None:
     """No SQL at all: some bytes of the file itself. The audit finds it, and so does whoever takes the export."""
-    made = new_installation(sqlite_url)
+    made = install(sqlite_url, tmp_path)
     _history(made)
     amount = b'"amount":30,'
     made.close()
@@ -210,14 +196,6 @@ def test_an_amount_changed_in_the_database_file_is_found(
     assert _codes(after) >= {"HASH_MISMATCH", "BALANCE_MISMATCH"}
     assert "HASH_MISMATCH" in verify_export(after.export(tmp_path / "export")).counts
     after.close()
-
-
-@pytest.fixture
-def new_installation(tmp_path: Path) -> Callable[[str], Installation]:
-    """Makes an installation on a database."""
-    from tests.factories import install
-
-    return lambda url: install(url, tmp_path)
 
 
 def test_a_database_set_back_signs_nothing_more(installation: Installation, tmp_path: Path) -> None:
@@ -238,9 +216,7 @@ def test_a_database_set_back_signs_nothing_more(installation: Installation, tmp_
     )
     with installation.read() as session:
         earlier = seal.latest(session, CITY)
-        frontier = seal.tree.root_at(session, CITY, earlier.size)
     assert earlier.size == last
-    assert frontier
     again = reopen(installation.database.url, tmp_path, installation.clock)
     with installation.database.write() as session:
         session.execute(text(f"UPDATE heads SET size = {last}"))  # noqa: S608
@@ -254,11 +230,8 @@ def test_a_database_set_back_signs_nothing_more(installation: Installation, tmp_
 
 
 @pytest.fixture(scope="module")
-def export(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with openings that holds."""
-    from ledger.db import upgrade
-    from tests.factories import install
-
     folder = tmp_path_factory.mktemp("tamper")
     url = f"sqlite:///{folder / 'ledger.sqlite'}"
     upgrade(url)
@@ -267,12 +240,18 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = made.export(folder / "export", openings=True)
     made.close()
     assert verify_export(path).ok
-    yield path
+    return path
 
 
 def _copy(export: Path, to: Path) -> Path:
     shutil.copytree(export, to)
     return to
+
+
+def _reordered(line: bytes) -> bytes:
+    """The same entry as other bytes."""
+    members = reversed(json.loads(line).items())
+    return json.dumps(dict(members), separators=(",", ":")).encode() + b"\n"
 
 
 LINES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], set[str]]] = {
@@ -286,12 +265,9 @@ LINES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], set[str]]] = {
         lambda lines: [line.replace(b'"amount":30,', b'"amount":31,') for line in lines],
         {"HASH_MISMATCH"},
     ),
-    "another order of members": (
-        lambda lines: [json.dumps(dict(reversed(json.loads(line).items())), separators=(",", ":")).encode() + b"\n" if number == 7 else line for number, line in enumerate(lines)],
-        {"HASH_MISMATCH"},
-    ),
+    "another order of members": (lambda lines: [*lines[:9], _reordered(lines[9]), *lines[10:]], {"HASH_MISMATCH"}),
     "an empty line": (lambda lines: [*lines[:9], b"\n", *lines[9:]], {"HASH_MISMATCH"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", LINES)

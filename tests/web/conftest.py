@@ -83,14 +83,8 @@ def _build(unit: Unit) -> None:
     system = Principal.system(CITY)
     places.create_district(unit, system, NewDistrict("mueang", "เมือง", "Mueang"))
     places.create(unit, system, NewPlace("ตึกแก่น", "Kaen building", id="kaen", district="mueang", street_order=1))
-    day = {"daily_from": "00:00", "daily_until": "24:00", "place": "kaen"}
-    poster, kiosk = Policy(500, max_per_day=1), Policy(1000)
-    activities.create(unit, system, NewActivity(name_th="เดินเมือง", name_en="Walk", policy=poster, id="walk", **day))
-    activities.create(
-        unit,
-        system,
-        NewActivity(name_th="วงคุย", name_en="Circle", policy=kiosk, mode="kiosk", id="circle", **day),
-    )
+    _open_all_day(unit, "walk", "เดินเมือง", "Walk", "poster", Policy(500, max_per_day=1))
+    _open_all_day(unit, "circle", "วงคุย", "Circle", "kiosk", Policy(1000))
     for budget in ("budget:walk", "budget:circle"):
         transfers.post(unit, "fund", "treasury", budget, 10_000, actor="system")
     for shop in ("cafe", "stall"):
@@ -100,3 +94,17 @@ def _build(unit: Unit) -> None:
         id="coffee", shop="cafe", title_th="กาแฟ", title_en="Coffee", price_minor=300, stock=5, per_learner=2
     )
     promotions.create(unit, system, coffee)
+
+
+def _open_all_day(unit: Unit, identifier: str, name_th: str, name_en: str, mode: str, policy: Policy) -> None:
+    new = NewActivity(
+        id=identifier,
+        place="kaen",
+        name_th=name_th,
+        name_en=name_en,
+        mode=mode,
+        policy=policy,
+        daily_from="00:00",
+        daily_until="24:00",
+    )
+    activities.create(unit, Principal.system(CITY), new)

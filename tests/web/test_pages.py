@@ -1,0 +1,149 @@
+"""Every page, for everybody: it shows, it is safe, it speaks both languages, and it can be used without eyes."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+
+from api.i18n import LANGUAGES, Catalogue
+from ledger.people.roles import PERMISSIONS
+from tests.web.conftest import HOME, Town
+from tests.web.test_redeeming import reserve
+from tests.web.visitor import Page, Visitor
+
+WEB = Path(__file__).parents[2] / "api" / "web"
+
+PUBLIC = ("/", f"{HOME}/", f"{HOME}/activities/walk", f"{HOME}/promotions", f"{HOME}/promotions/coffee")
+MORE = (f"{HOME}/wallet", f"{HOME}/recover", f"{HOME}/shop/apply", f"{HOME}/audit/", f"{HOME}/audit/entries/0")
+SHOP = (f"{HOME}/shop/", f"{HOME}/shop/promotions", f"{HOME}/shop/promotions/coffee", f"{HOME}/shop/statement")
+DESK = tuple(
+    f"{HOME}/steward/{path}"
+    for path in (
+        "",
+        "treasury",
+        "activities",
+        "activities/new",
+        "activities/walk",
+        "activities/circle",
+        "activities/walk/edit",
+        "activities/walk/poster",
+        "shops",
+        "promotions",
+        "figures",
+    )
+)
+
+
+def every_page(town: Town, language: str) -> list[Page]:
+    """Each page once, as those see it whom it is for."""
+    stranger, learner = town.visitor(), town.learner()
+    shop, steward = town.worker({"shop"}, "cafe"), town.worker({"steward", "treasurer"})
+    reserved = reserve(learner).address
+    wanted: list[tuple[Visitor, tuple[str, ...]]] = [
+        (stranger, (*PUBLIC, *MORE, town.code("walk"), "/nowhere", f"{HOME}/shop/", f"{HOME}/steward/")),
+        (learner, (*PUBLIC, *MORE, reserved, f"{HOME}/audit/entries")),
+        (shop, SHOP),
+        (steward, (*DESK, f"{HOME}/kiosk/circle")),
+    ]
+    return [visitor.get(f"{address}?lang={language}") for visitor, pages in wanted for address in pages]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_shows_and_is_safe(town: Town, language: str) -> None:
+    """No fault, the right language, one main heading, and nothing that the page's own policy would refuse."""
+    for page in every_page(town, language):
+        assert page.status < 500, page.address
+        assert f'<html lang="{language}"' in page.html, page.address
+        assert page.html.count("<h1") == 1, page.address
+        assert 'id="content"' in page.html, page.address
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.html), page.address
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', page.html), page.address
+
+
+def test_english_pages_have_no_thai_but_names(town: Town) -> None:
+    """What the product says is translated: on an English page Thai letters stand in places meant for Thai alone."""
+    meant = re.compile(
+        r'lang="th"[^>]*>[^<]*<|value="[^"]*"|<textarea[^>]*>[^<]*<|<article class="sheet">.*?</article>', re.DOTALL
+    )
+    for page in every_page(town, "en"):
+        rest = meant.sub("", page.html)
+        assert not re.search(r"[\u0e00-\u0e7f]{2,}", rest), (page.address, re.findall(r".*[\u0e00-\u0e7f]{2,}.*", rest))
+
+
+def test_every_field_has_a_label(town: Town) -> None:
+    """A visible field that no label names could not be filled in by ear."""
+    for page in every_page(town, "th"):
+        for tag in re.findall(r"<(?:input|select|textarea)[^>]*>", page.html):
+            if 'type="hidden"' in tag or 'type="checkbox"' in tag:
+                continue
+            name = re.search(r'id="([^"]+)"', tag)
+            assert name, (page.address, tag)
+            assert f'for="{name[1]}"' in page.html, (page.address, tag)
+
+
+def test_every_form_carries_a_key(town: Town) -> None:
+    """So that a double tap or a reload never counts twice."""
+    for page in every_page(town, "th"):
+        for form in page.forms:
+            assert len(form.fields.get("key", "")) >= 16, (page.address, form.action)
+
+
+def test_the_headers_of_a_page(town: Town) -> None:
+    """A strict policy, nothing cached; static files are cached for good under an address that changes with them."""
+    client = town.visitor().client
+    page = client.get("/")
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["Cache-Control"] == "no-store"
+    asset = re.search(r'href="(/assets/kgo\.css\?v=[0-9a-f]+)"', page.get_data(as_text=True))
+    assert asset
+    assert "immutable" in client.get(asset[1]).headers["Cache-Control"]
+
+
+def test_every_page_of_a_city_declares_its_permission(town: Town) -> None:
+    """A view without one would be open to everybody by oversight."""
+    undeclared = {"web.landing", "web.static"}
+    views = {name: view for name, view in town.app.view_functions.items() if name.startswith("web.")}
+    declared = {name: getattr(view, "permission", None) for name, view in views.items()}
+    assert {name for name, permission in declared.items() if permission is None} == undeclared
+    assert {declared[name] for name in views.keys() - undeclared} <= set(PERMISSIONS)
+
+
+def messages() -> set[str]:
+    """Every message that a template or a module of the pages says."""
+    methods = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+    keywords = {"_": None, "N_": None}
+    found = extract_from_dir(WEB, methods, keywords=keywords)
+    return {message for _file, _line, message, _comments, _context in found if isinstance(message, str)}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_catalogue_is_complete(language: str) -> None:
+    """Each message has a text in each language, with the same parameters, and no text is left over."""
+    catalogue, said = Catalogue.load(), messages()
+    assert len(said) > 300
+    assert {message for message in said if not catalogue.has(language, message)} == set()
+    for message in said:
+        assert _parameters(catalogue.messages[language][message]) == _parameters(message), message
+
+
+def test_no_text_is_left_over() -> None:
+    """The pages' catalogues hold nothing that no page says."""
+    for language in LANGUAGES:
+        kept = set(
+            re.findall(
+                r'^msgid "(.+)"$',
+                (WEB / "translations" / language / "LC_MESSAGES/messages.po").read_text("utf-8"),
+                re.MULTILINE,
+            )
+        )
+        assert {message.replace('\\"', '"') for message in kept} == messages()
+
+
+def _parameters(text: str) -> set[str]:
+    return {name for _literal, name, _spec, _conversion in string.Formatter().parse(text) if name}
