@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from ledger.book import accounts, audit, cities, entries, holds, seal, transfers
+from ledger.book import accounts, audit, cities, entries, holds, seal, transfers, tree
 from ledger.book.cities import City, CityKeys, KeyRing
 from ledger.book.journal import Posted
 from ledger.book.seal import Published
@@ -173,3 +173,24 @@ def reopen(database_url: str, directory: Path, clock: Clock | None = None) -> In
     """An installation that `install` made, opened by another process or after an end."""
     database, keys, clock = Database(database_url), KeyRing(directory / "keys"), clock or Clock()
     return Installation(database, Writer(database, keys, Published(directory / "published"), clock), keys, clock)
+
+
+def live_through(installation: Installation) -> tuple[str, str]:
+    """A log of more than a tile in which every kind of projection has rows; two learners."""
+    installation.open("shop:a", "shop:b", "budget:a")
+    installation.grant()
+    people = installation.learner(5_000), installation.learner(5_000)
+
+    def live(unit: Unit) -> None:
+        for _ in range(tree.WIDTH):
+            transfers.post(unit, "fund", "treasury", "budget:a", 3, actor="steward")
+        transfers.post(unit, "redeem", people[0], "shop:a", 30, actor="shop:a")
+
+    installation.run(live)
+    first = installation.hold(people[0], "shop:a", 100, minutes=60)
+    installation.hold(people[1], "shop:b", 200, minutes=60)
+    installation.clock.advance(minutes=1)
+    installation.run(lambda unit: holds.capture(unit, first.seq, 90, actor="shop:a"))
+    installation.clock.advance(minutes=1)
+    installation.run(lambda unit: holds.refund(unit, first.seq, 20, actor="shop:a"))
+    return people

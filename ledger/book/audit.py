@@ -222,10 +222,9 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
     report.checked.append("balances against the journal")
     tables: tuple[type[Leg] | type[Opening], ...] = (Leg, Opening)
     for table in tables:
-        for seq, account in session.execute(
-            select(table.seq, table.account).where(table.city == city, table.seq >= replay.size)
-        ):
-            report.add("BALANCE_MISMATCH", seq, f"the leg of {account} belongs to no entry")
+        beyond = select(table.seq, table.account).where(table.city == city, table.seq >= replay.size)
+        for seq, path in session.execute(beyond):
+            report.add("BALANCE_MISMATCH", seq, f"the leg of {path} belongs to no entry")
     report.checked.append("as-of balances leg by leg")
 
 

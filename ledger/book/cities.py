@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,8 @@ class CityKeys:
     """The secrets of one city. `origin` is the name that the signing key bears."""
 
     origin: str
-    signer: Ed25519PrivateKey
-    secret: bytes
+    signer: Ed25519PrivateKey = field(repr=False)
+    secret: bytes = field(repr=False)
 
     def derive(self, label: str) -> bytes:
         """The 32-byte key for one purpose: HKDF-SHA256 (RFC 5869) in its single-block form."""

@@ -7,6 +7,7 @@ restored from an older copy, or from another history, is recognised by it and si
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -19,7 +20,7 @@ from ledger.book.cities import City, CityKeys, Head
 from ledger.book.unit import Unit
 from ledger.db import Base
 from ledger.errors import LedgerError
-from ledger.proof.checkpoint import Checkpoint, sign, verify
+from ledger.proof.checkpoint import Checkpoint, parse, sign, verify
 from ledger.proof.merkle import Frontier
 
 
@@ -87,12 +88,14 @@ class Published:
     def record(self, city: str, note: str, size: int) -> None:
         """Remember a checkpoint that was just committed, unless a later one is remembered already."""
         path = self.directory / city
-        if path.exists() and int(path.read_text("utf-8").split("\n", 2)[1]) >= size:
-            return
         self.directory.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-        draft.write_text(note, "utf-8")
-        draft.replace(path)
+        with (self.directory / f"{city}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be about to note an earlier one
+            if path.exists() and parse(path.read_text("utf-8")).size >= size:
+                return
+            draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
+            draft.write_text(note, "utf-8")
+            draft.replace(path)
 
     def check(self, session: Session, city: City, keys: CityKeys) -> None:
         """Make sure that the database extends what was shown.

@@ -3,9 +3,9 @@
 Seeded and repeatable: one seed, one story (who comes to what and when, what is earned, spent, cancelled, refunded).
 Identifiers, handles and signatures are fresh every time, since no privacy may hang on a seed.
 
-The clock of the story runs from `FIRST_DAY` on. Each open hour is two batches: people scan and reserve, and a few
-minutes later the shops confirm. Now and then a reservation is called off or forgotten, a sale refunded, a reward
-taken back. Only an empty log is played into.
+The clock of the story runs from `FIRST_DAY` on. Every other open hour makes two batches: people scan and reserve, and
+a few minutes later the shops confirm. Now and then a reservation is called off or forgotten, a sale refunded, a
+reward taken back. Only an empty log is played into.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BEGIN = datetime(2024, 12, 31, 17, tzinfo=UTC)
 """The first instant of the first day in Thailand."""
 
 DAYS = 365
-OPEN_HOURS = range(9, 21)
+OPEN_HOURS = range(9, 21, 2)
 GRANT_MINOR = 100_000_000
 ACTIVITIES = 48
 CONFIRM_AFTER = timedelta(minutes=4)
@@ -232,10 +232,11 @@ def _play_day(story: _Story, number: int, goal: int) -> int:
     story.done_today.clear()
     _join_newcomers(story, number, _instant(story, day, 8))
     size = story.size
-    for hour in OPEN_HOURS:
-        share = (goal - size) // (OPEN_HOURS.stop - hour)
-        _play_hour(story, _instant(story, day, hour), share)
-        size = story.size
+    for turn, hour in enumerate(OPEN_HOURS):
+        share = (goal - size) // (len(OPEN_HOURS) - turn)
+        if share > 0 or story.refunds:
+            _play_hour(story, _instant(story, day, hour), share)
+            size = story.size
     if day.day == 1:
         _settle_month(story, _instant(story, day, OPEN_HOURS.stop))
     return story.size

@@ -1,0 +1,166 @@
+"""Sealing: every batch under a signed checkpoint, and no signature that would split the log's history."""
+
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, select
+
+from ledger.book import entries, seal
+from ledger.book.seal import LogBehindPublished, Published, SignedCheckpoint
+from ledger.book.writer import Writer
+from ledger.proof.checkpoint import CheckpointError, parse, verify
+from ledger.proof.merkle import EMPTY_ROOT, leaf_hash, root_of
+from tests.factories import CITY, START, Installation, add_city, install, reopen
+
+
+def _leaves(installation: Installation) -> list[bytes]:
+    """The stored bytes of every leaf."""
+    with installation.read() as session:
+        return list(entries.leaves(session, CITY, 0, entries.size(session, CITY)))
+
+
+def test_an_empty_log_has_a_signed_checkpoint(installation: Installation) -> None:
+    """From the first moment on there is something to verify: size 0 and the empty root."""
+    with installation.read() as session:
+        head = verify(seal.latest(session, CITY).note, installation.city_keys().vkey)
+    assert (head.size, head.root, head.origin) == (0, EMPTY_ROOT, f"{CITY}.kgo-ledger.example/log")
+
+
+def test_each_batch_is_signed_over_all_leaves_so_far(installation: Installation) -> None:
+    """Every checkpoint verifies under the city's key, and its root is that of the leaves it covers."""
+    for amount in (1, 2, 3):
+        installation.grant(amount)
+    with installation.read() as session:
+        notes = session.scalars(select(SignedCheckpoint).order_by(SignedCheckpoint.size)).all()
+        hashes = [leaf_hash(leaf) for leaf in _leaves(installation)]
+    assert [note.size for note in notes] == [0, 1, 2, 3]
+    for note in notes:
+        head = verify(note.note, installation.city_keys().vkey)
+        assert (head.size, head.root) == (note.size, root_of(hashes[: note.size]))
+
+
+def test_a_checkpoint_of_one_city_does_not_pass_for_another(installation: Installation) -> None:
+    """Each city signs under its own name with its own key."""
+    add_city(installation.database, installation.keys, "phayao", code_prefix="py")
+    with installation.read() as session:
+        note = seal.latest(session, "phayao").note
+    verify(note, installation.city_keys("phayao").vkey)
+    with pytest.raises(CheckpointError):
+        verify(note, installation.city_keys().vkey)
+
+
+def test_the_first_checkpoint_that_covers_an_entry_is_found(installation: Installation) -> None:
+    """A receipt needs the checkpoint of the batch; the one before does not cover the entry."""
+    for amount in (1, 2, 3):
+        installation.grant(amount)
+    with installation.read() as session:
+        assert [seal.covering(session, CITY, seq).size for seq in range(3)] == [1, 2, 3]
+
+
+def _writer(installation: Installation) -> Writer:
+    """A writer as a process has it that was started again."""
+    return reopen(installation.database.url, installation.keys.directory.parent, installation.clock).writer
+
+
+def test_what_was_shown_is_noted_beside_the_database(installation: Installation) -> None:
+    """The note is the newest checkpoint, and a restart that finds it goes on."""
+    installation.grant()
+    shown = installation.writer.published.directory / CITY
+    with installation.read() as session:
+        assert shown.read_text() == seal.latest(session, CITY).note
+    again = _writer(installation)
+    installation.writer = again
+    installation.grant()
+    assert parse(shown.read_text()).size == 2
+
+
+def test_an_earlier_checkpoint_does_not_replace_a_later_one(installation: Installation, tmp_path: Path) -> None:
+    """Two processes may finish in either order; what is remembered is the later one."""
+    installation.grant()
+    installation.grant()
+    with installation.read() as session:
+        notes = {row.size: row.note for row in session.scalars(select(SignedCheckpoint))}
+    published = Published(tmp_path / "elsewhere")
+    for size in (1, 2, 1, 0):
+        published.record(CITY, notes[size], size)
+    assert (tmp_path / "elsewhere" / CITY).read_text() == notes[2]
+
+
+def _record(directory: Path, numbers: range) -> None:
+    for size in numbers:
+        Published(directory).record(CITY, f"origin\n{size}\n{'A' * 43}=\n\n— origin AAAAAAA=\n", size)
+
+
+def test_processes_that_note_checkpoints_never_go_back(tmp_path: Path) -> None:
+    """However they interleave, at the end the latest stands, and nothing else lies about."""
+    context = multiprocessing.get_context("fork")
+    others = [context.Process(target=_record, args=(tmp_path, range(start, 200, 2))) for start in (0, 1)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert [other.exitcode for other in others] == [0, 0]
+    assert parse((tmp_path / CITY).read_text()).size == 199
+    assert {path.name for path in tmp_path.iterdir()} == {CITY, f"{CITY}.lock"}
+
+
+def test_a_database_restored_from_an_older_copy_signs_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    """Its log ends before what was shown; with the newer copy back in place all goes on."""
+    made = install(sqlite_url, tmp_path)
+    made.grant()
+    file = Path(make_url(sqlite_url).database or "")
+    made.close()
+    shutil.copytree(file.parent, tmp_path / "backup")
+    later = reopen(sqlite_url, tmp_path)
+    later.grant()
+    later.close()
+    shutil.copytree(file.parent, tmp_path / "newest")
+    shutil.rmtree(file.parent)
+    shutil.copytree(tmp_path / "backup", file.parent)
+    restored = reopen(sqlite_url, tmp_path)
+    for _ in range(2):
+        with pytest.raises(LogBehindPublished) as refusal:
+            restored.grant()
+    assert (refusal.value.params["shown_size"], refusal.value.params["size"]) == (2, 1)
+    assert len(restored.leaves()) == 1
+    restored.close()
+    shutil.rmtree(file.parent)
+    shutil.copytree(tmp_path / "newest", file.parent)
+    mended = reopen(sqlite_url, tmp_path)
+    mended.grant()
+    assert len(mended.leaves()) == 3
+    mended.close()
+
+
+def test_another_history_of_the_same_length_signs_nothing(
+    installation: Installation, new_sqlite_url: Callable[[], str], tmp_path: Path
+) -> None:
+    """A log of the right size with other entries is not the one that was shown."""
+    installation.grant()
+    url = new_sqlite_url()
+    other = install(url, tmp_path / "other")
+    other.clock.now = START + timedelta(seconds=1)
+    other.grant()
+    other.close()
+    for name in ("keys", "published"):
+        shutil.rmtree(tmp_path / "other" / name)
+        shutil.copytree(tmp_path / name, tmp_path / "other" / name)
+    changed = reopen(url, tmp_path / "other")
+    with pytest.raises(LogBehindPublished):
+        changed.grant()
+    changed.close()
+
+
+def test_a_note_that_is_no_checkpoint_of_this_city_stops_the_writer(installation: Installation) -> None:
+    """Nobody signs on without knowing what was shown; the operator is told by the error."""
+    installation.grant()
+    (installation.writer.published.directory / CITY).write_text("spoilt")
+    again = _writer(installation)
+    installation.writer = again
+    with pytest.raises(CheckpointError):
+        installation.grant()
+    assert len(installation.leaves()) == 1
