@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         create.add_argument("--role", required=True, action="append", help="may be given more than once")
         create.add_argument("--shop", help="the shop's id, with the role shop")
         create.add_argument("--activity", help="the activity's id, with the role kiosk")
+        if name == "link":
+            create.add_argument("--public-url", help="the address that people reach the installation by")
 
     simulate = _command(commands, "simulate", "play a year of a city into an empty log", _simulate, city=True)
     simulate.add_argument("--learners", type=int, default=7_000)
@@ -156,7 +158,8 @@ def _create_link(options: argparse.Namespace) -> None:
         secret = installation.writer.run(
             options.city, lambda unit: tokens.create_link(unit, options.role, _subject(options))
         )
-        print(f"{installation.settings.public_url}/l/{secret}")
+        address = (options.public_url or installation.settings.public_url).rstrip("/")
+    print(f"{address}/l/{secret}")
 
 
 def _subject(options: argparse.Namespace) -> str | None:

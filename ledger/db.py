@@ -31,7 +31,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
 
-_WRITES = "kgo_writes"
+_READS, _WRITES = "kgo_reads", "kgo_writes"
 
 
 class Base(DeclarativeBase):
@@ -85,8 +85,9 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session on one consistent snapshot; what it changes is thrown away."""
+        """A session on one consistent snapshot; it cannot write."""
         with self.engine.connect() as connection:
+            connection.execution_options(**{_READS: True})
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with Session(connection, autoflush=False) as session:
@@ -135,8 +136,9 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        immediate = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if options.get(_READS) else 'OFF'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")
 
     return engine
 
@@ -147,6 +149,7 @@ def _postgresql_engine(url: str) -> Engine:
         pool_size=16,
         max_overflow=16,
         pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
         connect_args={"options": "-c synchronous_commit=on"},
     )
 

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -96,7 +97,8 @@ def _welcome(installation: Installation, *, links: bool) -> str:
         if shop:
             lines.append(f"  shop      {base}/l/{_link(installation, {'shop'}, shop)}   (opens once)")
     else:
-        lines.append("  steward   kgo link create --city khon-kaen --role steward --role treasurer")
+        make = f"{sys.argv[0]} link create --data {installation.settings.data} --public-url {base} --city {HOME_CITY}"
+        lines.append(f"  steward   {make} --role steward --role treasurer")
         lines.append(f"  shop      {home}shop/apply")
     lines += [
         f"  auditor   {home}audit/",

@@ -55,10 +55,10 @@ _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 class PostgreSQL:
     """A running server and the databases made on it. Start it once per session, with `start`."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path | None = None) -> None:
         self._root = os.geteuid() == 0
         self._home = Path(tempfile.mkdtemp(prefix="kgo-pg-"))
-        self._data = directory()
+        self._data = data or directory()
         if self._root:
             os.chown(self._home, NOBODY, NOBODY)
             os.chown(self._data, NOBODY, NOBODY)
@@ -171,9 +171,9 @@ class PostgreSQL:
         return installed / "bin"
 
 
-def start() -> PostgreSQL:
-    """A running server; the caller stops it."""
-    server = PostgreSQL()
+def start(data: Path | None = None) -> PostgreSQL:
+    """A running server, with its files in `data` or where there is room; the caller stops it."""
+    server = PostgreSQL(data)
     try:
         server.start()
     except BaseException:

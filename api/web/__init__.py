@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, g, request, url_for
+from flask import Flask, current_app, g, request, url_for
 
 from api import auth
 from api.web import (
@@ -25,6 +25,7 @@ from api.web import (
 from api.web.shell import Visit, web
 from api.web.words import N_, say
 from ledger.errors import LedgerError
+from ledger.people.roles import PERMISSIONS
 
 __all__ = ["problem_page", "register"]
 
@@ -90,6 +91,12 @@ def refused(error: LedgerError) -> shell.Answer:
     return landing.show_refusal(error)
 
 
+def _may(visit: Visit, name: str) -> bool:
+    """Whether staff may see a page: a treasurer's ways do not lead to a steward's doors."""
+    permission = getattr(current_app.view_functions[f"web.{name}"], "permission", "")
+    return bool(visit.staff.roles & PERMISSIONS[permission])
+
+
 def _back(visit: Visit) -> Ways:
     """The way from the public log to where somebody who is signed in came from."""
     signed_in = ((visit.learner, LEARNER_WAYS[2:]), (visit.shop, SHOP_WAYS[:1]), (visit.staff, DESK_WAYS[:1]))
@@ -113,4 +120,5 @@ def _ways(visit: Visit | None) -> list[dict[str, Any]]:
     return [
         {"url": visit.address(name), "label": say(label), "current": endpoint == name or endpoint in others}
         for name, label, others in known
+        if known is not DESK_WAYS or _may(visit, name)
     ]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, wraps
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
@@ -184,10 +184,18 @@ def render(template: str, **context: Any) -> str:
         city=visit.city if visit else None,
         now_ms=to_milliseconds(now),
         other_language=other,
-        other_language_url=f"{request.path}?{urlencode({**_kept_query(), 'lang': other})}",
+        other_language_url=f"{_own_path()}?{urlencode({**_kept_query(), 'lang': other})}",
         done=_done(speech),
         **context,
     )
+
+
+def _own_path() -> str:
+    """The address that shows this page again: an answer to a form is shown at the page the form stood on."""
+    came_from = urlsplit(request.referrer or "")
+    if request.method not in auth.SAFE_METHODS and came_from.netloc == request.host:
+        return came_from.path
+    return request.path
 
 
 def _kept_query() -> dict[str, str]:

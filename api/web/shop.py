@@ -18,6 +18,7 @@ from ledger.commerce import receipts, redemptions, shops
 from ledger.commerce.shops import NewShop, ShopView
 from ledger.errors import LedgerError, Refused, ValidationFailed
 from ledger.programme import places
+from ledger.values import SLUG
 
 PAGE = 50
 says("confirmed", N_("Confirmed."))
@@ -121,7 +122,8 @@ def shop_statement(visit: Visit) -> str:
 @page("shop.apply")
 def shop_apply(visit: Visit) -> str:
     """The form by which a shop asks to be admitted, and afterwards its number."""
-    return _apply_page(visit, Form(visit, {"category": "food"}), request.args.get("applied", "")[:40])
+    applied = request.args.get("applied", "")
+    return _apply_page(visit, Form(visit, {"category": "food"}), applied if SLUG.fullmatch(applied) else "")
 
 
 @web.post("/c/<city>/shop/apply")

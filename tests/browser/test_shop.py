@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.browser.site import PHONE, Person, Site, read_symbols
 
 SHOP = "sample-som-tam"
-NOTICED_MS = 5_000
+NOTICED_MS = 8_000
 
 
 def reserved(site: Site) -> Person:

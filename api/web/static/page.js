@@ -2,7 +2,6 @@
 // Every page works without this file; it only saves taps and reloads.
 
 const TICK_MS = 1000;
-const POLL_MS = 2000;
 const POLL_AFTER_ERROR_MS = 5000;
 
 // The server's clock decides about expiry, the phone's may be wrong: keep the difference of the two.
@@ -43,10 +42,12 @@ async function copy(event) {
   }
 }
 
-// A part with data-poll asks for itself again until the server says that its state is final.
+// A part with data-poll asks for itself again until the server says that its state is final. A phone in a pocket
+// asks nothing; it asks at once when it is looked at again.
 async function poll(part) {
-  let waitMs = POLL_MS;
+  let waitMs = Number(part.dataset.pollMs);
   try {
+    if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
     const answer = await fetch(part.dataset.poll, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
@@ -59,6 +60,10 @@ async function poll(part) {
   } catch {
     waitMs = POLL_AFTER_ERROR_MS;
   }
+  pollLater(part, waitMs);
+}
+
+function pollLater(part, waitMs = Number(part.dataset.pollMs)) {
   if (part.dataset.poll) setTimeout(poll, waitMs, part);
 }
 
@@ -74,6 +79,6 @@ addEventListener("pageshow", () => {
 for (const button of document.querySelectorAll("[data-needs-script]")) button.hidden = false;
 showCountdowns();
 setInterval(showCountdowns, TICK_MS);
-for (const part of document.querySelectorAll("[data-poll]")) setTimeout(poll, POLL_MS, part);
+for (const part of document.querySelectorAll("[data-poll]")) pollLater(part);
 const first = document.querySelector("form[data-send-at-once]");
 if (first) first.requestSubmit();

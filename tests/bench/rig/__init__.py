@@ -1,0 +1,1 @@
+"""What the measurements are made with: databases on a real disk, servers to compare with, a cheap client."""

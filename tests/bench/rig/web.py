@@ -1,0 +1,32 @@
+"""The servers that the product is compared with, on the product's own web server with its own settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from ledger import serving
+from tests.servers import Server, free_port
+
+APPLICATIONS = {"echo": "tests.bench.rig.echo:create_app", "naive": "tests.bench.rig.naive:create_app"}
+
+
+def start(name: str, log: Path, workers: int, environment: dict[str, str]) -> tuple[Server, int]:
+    """Start one of `APPLICATIONS`; returns it and its port when it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.rig.web", name, str(port), str(workers)]
+    server = Server(command, port=port, log=log, environment={**os.environ, **environment})
+    server.wait_until_healthy()
+    return server, port
+
+
+def main(name: str, port: int, workers: int) -> None:
+    """Serve one of `APPLICATIONS` exactly as `kgo serve` serves the product."""
+    with mock.patch.object(serving, "APPLICATION", APPLICATIONS[name]):
+        serving._serve_http("127.0.0.1", port, workers)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

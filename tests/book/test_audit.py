@@ -1,0 +1,85 @@
+"""The audit of a sound book: it passes, it counts what there is, and it says what it looked at.
+
+What it finds in a book that is not sound stands in `tests/faults/test_tampered_database.py`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from ledger.book import accounts, audit, entries, transfers
+from ledger.book.unit import Unit
+from ledger.proof.merkle import leaf_hash, root_of
+from ledger.proof.verify import verify_export
+from tests.factories import CITY, Installation, add_city, live_through
+
+
+def test_an_empty_city_is_sound(installation: Installation) -> None:
+    """Nothing happened, and the checkpoint says so."""
+    report = installation.audit()
+    assert report.ok
+    assert (report.size, report.totals["issued"]) == (0, 0)
+
+
+@pytest.mark.parametrize("page", [1, 7, 1_000])
+def test_the_pages_it_reads_make_no_difference(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Whether an entry begins a page or ends one, the audit comes to the same."""
+    live_through(installation)
+    monkeypatch.setattr(audit, "PAGE", page)
+    report = installation.audit()
+    leaves = len(installation.leaves())
+    assert report.findings == []
+    assert report.size == leaves
+    assert report.totals == {
+        "issued": 100_000_000,
+        "circulating": 100_000_000 - 30 - 70,
+        "redeemed": 30 + 70,
+        "bridged": 0,
+        "expired": 0,
+        "held": 200,
+    }
+
+
+def test_it_comes_to_what_the_verifier_comes_to(installation: Installation, tmp_path: Path) -> None:
+    """Inside and outside, over the same log: the same size, root, totals and figures."""
+    live_through(installation)
+    inside = installation.audit()
+    outside = verify_export(installation.export(tmp_path / "export", openings=True))
+    assert outside.ok
+    for figure in ("size", "root", "totals", "activities", "shops", "city", "origin"):
+        assert getattr(inside, figure) == getattr(outside, figure), figure
+
+
+def test_the_totals_that_are_served_are_those_of_the_audit(installation: Installation) -> None:
+    """The figures that a page shows come from the projection, and agree with the journal."""
+    live_through(installation)
+    with installation.read() as session:
+        assert accounts.totals(session, CITY) == installation.audit().totals
+
+
+def test_it_looks_at_one_city(installation: Installation) -> None:
+    """Another city's book is neither read nor mixed in."""
+    add_city(installation.database, installation.keys, "phayao", code_prefix="py")
+
+    def issue(unit: Unit) -> None:
+        for path in ("issuance", "treasury"):
+            accounts.open_account(unit, path)
+        transfers.post(unit, "grant", "issuance", "treasury", 7, actor="treasurer")
+
+    installation.grant(5)
+    installation.run(issue, "phayao")
+    with installation.read() as session:
+        other = audit.audit(session, "phayao", installation.city_keys("phayao"))
+    assert (installation.audit().totals["issued"], other.totals["issued"]) == (5, 7)
+    assert other.ok
+    assert installation.audit().ok
+
+
+def test_its_root_is_that_of_the_leaves(installation: Installation) -> None:
+    """The root is computed from the bytes, not copied from what is stored."""
+    live_through(installation)
+    with installation.read() as session:
+        hashes = [leaf_hash(leaf) for leaf in entries.leaves(session, CITY, 0, entries.size(session, CITY))]
+    assert installation.audit().root == root_of(hashes)
