@@ -13,6 +13,7 @@ from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_, money, name, say, statement_lines
 from ledger.book import statements
+from ledger.book.unit import Unit
 from ledger.errors import Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
@@ -26,6 +27,8 @@ TEXTS = ("name_th", "name_en", "about_th", "about_en", "organiser_th", "organise
 LATEST = 8
 says("activity-made", N_("The activity is there. Next: fund it, and open a session."))
 says("activity-changed", N_("Saved."))
+says("session-ended", N_("The session has ended."))
+says("code-renewed", N_("This is the new poster. The old ones no longer work."))
 says("session-opened", N_("The session stands. Next: print the poster or open the kiosk."))
 
 
@@ -134,6 +137,34 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
     except (ValidationFailed, Refused) as refusal:
         return _activity_page(visit, activity_id, form.refused(refusal)), 422
     return see(visit.address("steward_activity", activity_id=activity_id), done="session-opened")
+
+
+@web.post("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")
+@page("activity.write", door="desk")
+def session_end(visit: Visit, activity_id: str, session_id: str) -> Answer:
+    """Take a coming session away, or end the running one now."""
+    caller = visit.principal
+
+    def run(unit: Unit) -> str:
+        activities.end_session(unit, caller, activity_id, session_id)
+        return session_id
+
+    visit.write(run)
+    return see(visit.address("steward_activity", activity_id=activity_id), done="session-ended")
+
+
+@web.post("/c/<city>/steward/activities/<activity_id>/new-code")
+@page("activity.write", door="desk")
+def code_renew(visit: Visit, activity_id: str) -> Answer:
+    """Withdraw every poster that was printed so far."""
+    caller = visit.principal
+
+    def run(unit: Unit) -> str:
+        activities.renew_code(unit, caller, activity_id)
+        return activity_id
+
+    visit.write(run)
+    return see(visit.address("poster", activity_id=activity_id), done="code-renewed")
 
 
 @web.get("/c/<city>/steward/activities/<activity_id>/poster")

@@ -14,8 +14,11 @@ from ledger.book.journal import Origin, Posted, moving
 from ledger.book.legs import SIDES, Opening
 from ledger.book.unit import Unit
 from ledger.errors import LedgerError, Refused
-from ledger.proof.rules import ALLOWED, REVERSIBLE, account_type
+from ledger.proof.rules import ALLOWED, FOLLOWING, REVERSIBLE, STILL, account_type
 from ledger.values import check_amount
+
+_DIRECT = frozenset(move for move in ALLOWED if move[0] not in FOLLOWING | STILL)
+"""What `post` moves; the steps of a case have verbs of their own, which keep the case."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def post(
         ValueError: a path is not of the book's grammar.
     """
     check_amount("amount_minor", amount)
-    if source == target or (kind, account_type(source), account_type(target)) not in ALLOWED:
+    if source == target or (kind, account_type(source), account_type(target)) not in _DIRECT:
         raise Refused("not_allowed", kind=kind, source=source, target=target)
     posted = journal.append(
         unit, kind, [moving(source, target, amount)], actor=actor, ref=ref, evidence=evidence, rule=rule

@@ -21,7 +21,7 @@ def test_an_empty_city_is_sound(installation: Installation) -> None:
     assert (report.size, report.totals["issued"]) == (0, 0)
 
 
-@pytest.mark.parametrize("page", [1, 7, 1_000])
+@pytest.mark.parametrize("page", [7, 133, 1_000])
 def test_the_pages_it_reads_make_no_difference(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:

@@ -75,8 +75,13 @@ def test_steps_of_a_case_cannot_be_posted_alone(installation: Installation, kind
     """Captures, refunds, reversals and reservations have verbs of their own; `post` makes none of them."""
     accounts = _furnished(installation)
     _, giver, taker = next(move for move in ALLOWED if move[0] == kind and move[1] != move[2])
-    with pytest.raises(ValueError, match="refused by its format"):
-        _post(installation, kind, accounts[giver], accounts[taker])
+    size = len(installation.leaves())
+    ref = {"origin": 0} if kind in FOLLOWING else {"expires_at": "2027-01-01T00:00:00.000Z"}
+    with pytest.raises(Refused, match="not_allowed"):
+        installation.run(
+            lambda unit: transfers.post(unit, kind, accounts[giver], accounts[taker], 1, actor="treasurer", ref=ref)
+        )
+    assert len(installation.leaves()) == size
 
 
 @pytest.mark.parametrize("amount", [0, -1, AMOUNT_LIMIT, True, 1.5, "1", None])

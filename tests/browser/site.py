@@ -58,6 +58,7 @@ class Site:
     server: Server
     browser: Browser
     people: list[Person] = field(default_factory=list)
+    _poster: str = ""
 
     @property
     def home(self) -> str:
@@ -94,12 +95,15 @@ class Site:
 
     def poster(self) -> str:
         """The address in the QR of the sample poster."""
+        if self._poster:
+            return self._poster
         steward = self.steward()
         steward.page.goto(f"{self.home}/steward/activities/{POSTER}/poster")
         address = steward.page.locator(".sheet p.small").inner_text().strip()
         steward.leave()
         self.people.remove(steward)
-        return self.server.url + "/q/" + address.rpartition("/q/")[2]
+        self._poster = self.server.url + "/q/" + address.rpartition("/q/")[2]
+        return self._poster
 
     def learner(self, size: tuple[int, int] = PHONE, language: str = "th") -> Person:
         """Somebody who has joined at the sample poster."""

@@ -80,6 +80,27 @@ def test_a_session_that_ends_before_it_begins_is_refused_at_its_field(town: Town
     assert 'id="e-ends_at"' in bad.html
 
 
+def test_a_new_code_withdraws_the_printed_posters(town: Town) -> None:
+    """The old address is refused from then on, the new one rewards."""
+    steward, learner, old = town.worker(BOTH), town.visitor(), town.code("walk")
+    steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/new-code"))
+    assert learner.get(old).status == 422
+    assert "+5.00" in learner.send(learner.get(town.code("walk")).form()).text
+
+
+def test_a_session_can_be_ended(town: Town) -> None:
+    """Taken away or ended, the activity takes nobody in any more."""
+    steward = town.worker(BOTH)
+    form = steward.get(f"{HOME}/steward/activities/new").form("/new")
+    made = steward.send(form, name_th="ก", name_en="A", amount="1")
+    now = town.installation.clock.now
+    begin, end = f"{now.year - 1}-01-01T09:00", f"{now.year + 1}-01-01T17:00"
+    opened = steward.send(made.form("/sessions"), starts_at=begin, ends_at=end)
+    ended = steward.send(opened.form("/end"))
+    assert ended.status == 200
+    assert not [form for form in ended.forms if form.action.endswith("/end")]
+
+
 def test_a_tablet_s_link_opens_the_kiosk_and_nothing_else(town: Town) -> None:
     """The link is shown once; the tablet sees the rotating QR of its activity, not the desk, nor another kiosk."""
     steward, tablet = town.worker(BOTH), town.visitor()
