@@ -55,7 +55,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Operation:
-    """Everything that is to be known of one route."""
+    """Everything that is to be known of one route.
+
+    `staged` says of a loaded command whether it writes through the unit alone (`Command.staged_only`).
+    """
 
     name: str
     tag: str
@@ -76,6 +79,7 @@ class Operation:
     cache: str = "no-store"
     example: Any = None
     filename: str = ""
+    staged: Callable[[Any], bool] = field(default=lambda _command: False)
 
     @property
     def public(self) -> bool:
@@ -180,7 +184,7 @@ def _writing_view(operation: Operation) -> Callable[..., Response]:
             return operation.handler(unit, caller, command, **path)
 
         try:
-            written = writing.submit(facts.id, run, encode, scope)
+            written = writing.submit(facts.id, run, encode, scope, staged_only=operation.staged(command))
         except LedgerError as refusal:
             conceal(refusal, caller)
             raise

@@ -69,7 +69,14 @@ def stored_answer(session: Session, city: CityFacts, scope: Scope | None) -> byt
     return idempotency.find(session, city.id, city.keys, scope) if scope else None
 
 
-def submit(city: str, run: Callable[[Unit], Any], encode: Callable[[Any], bytes], scope: Scope | None) -> Written:
+def submit(
+    city: str,
+    run: Callable[[Unit], Any],
+    encode: Callable[[Any], bytes],
+    scope: Scope | None,
+    *,
+    staged_only: bool = False,
+) -> Written:
     """Have the city's writer run a command; returns once it is committed and sealed.
 
     `encode` makes the body of the answer: with a key inside the transaction, since it is stored there, and
@@ -80,7 +87,7 @@ def submit(city: str, run: Callable[[Unit], Any], encode: Callable[[Any], bytes]
     """
     writer = services().installation.writer
     if scope is None:
-        outcome = writer.submit(city, Command(run))
+        outcome = writer.submit(city, Command(run, staged_only=staged_only))
         return Written(encode(outcome.value), replayed=False)
     bodies: list[bytes] = []
 
@@ -88,7 +95,7 @@ def submit(city: str, run: Callable[[Unit], Any], encode: Callable[[Any], bytes]
         bodies.append(encode(value))
         return bodies[-1]
 
-    outcome = writer.submit(city, Command(run, scope, keep))
+    outcome = writer.submit(city, Command(run, scope, keep, staged_only))
     if outcome.replayed is not None:
         return Written(outcome.replayed, replayed=True)
     return Written(bodies[-1], replayed=False)

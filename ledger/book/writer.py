@@ -57,7 +57,7 @@ class Command(Generic[Value]):
         run: does it, and returns what it did. It may raise a `LedgerError`; then nothing of it remains.
         scope: the idempotency key it came with, if any.
         encode: the answer to store under that key; needed where there is a scope.
-        staged_only: it touches the database through the unit's `get`, `put` and `insert` alone; much faster.
+        staged_only: it writes through the unit's `put` and `insert` alone; see `Unit.attempt`. Much faster.
     """
 
     run: Callable[[Unit], Value]
@@ -270,9 +270,9 @@ def _run(unit: Unit, command: Command[Any]) -> Outcome[Any] | Exception:
     """One command of a batch: its outcome or its refusal. A broken connection ends the whole batch."""
     scope = command.scope
     try:
-        with unit.attempt(staged_only=command.staged_only and scope is None):
+        with unit.attempt(staged_only=command.staged_only):
             if scope is not None:
-                answer = idempotency.find(unit.session, unit.city.id, unit.keys, scope)
+                answer = idempotency.recall(unit, scope)
                 if answer is not None:
                     return Outcome(replayed=answer)
                 unit.key_hash = scope.key_hash(unit.keys)

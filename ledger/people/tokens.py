@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, select, update
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import cities
@@ -129,14 +129,15 @@ def find(session: Session, city: str, secret: str, now: datetime) -> Principal |
     """Whom a secret signs in at `now`, or None for one that is unknown, expired or revoked."""
     if not _SECRET.fullmatch(secret):
         return None
-    row = session.execute(
-        select(Token.id, Token.roles, Token.subject, Token.expires_at, Token.revoked_at).where(
-            Token.city == city, Token.hash == _hash(secret)
-        )
-    ).one_or_none()
+    row = session.connection().execute(_FIND, {"city": city, "hash": _hash(secret)}).one_or_none()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
     return Principal(city, _split(row.roles), row.subject, row.id)
+
+
+_FIND = select(*(Token.__table__.c[name] for name in ("id", "roles", "subject", "expires_at", "revoked_at"))).where(
+    Token.__table__.c.city == bindparam("city"), Token.__table__.c.hash == bindparam("hash")
+)
 
 
 def city_of(session: Session, secret: str) -> str:

@@ -11,12 +11,13 @@ from tests.factories import CITY, Installation
 def _pages(installation: Installation, path: str, limit: int) -> list[list[StatementLine]]:
     pages, cursor = [], None
     with installation.read() as session:
-        while True:
+        for _ in range(20):
             page = statements.statement(session, CITY, path, cursor=cursor, limit=limit)
             pages.append(page.items)
             if page.next is None:
                 return pages
             cursor = page.next
+    raise AssertionError("the pages do not end")
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ class BookMachine(RuleBasedStateMachine):
                     assert balance.as_of_seq == model.size_at(at) - 1
                 told, cursor = [], None
                 limit = chance.randint(1, 7)
-                while True:
+                while len(told) <= len(model.entries):
                     page = statements.statement(session, self.city, path, cursor=cursor, limit=limit)
                     told += page.items
                     if (cursor := page.next) is None:
