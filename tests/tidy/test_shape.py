@@ -77,7 +77,7 @@ def test_the_top_level_is_what_the_readme_shows() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert top - TOP == set()
     assert TOP - LATER - top == set()
-    assert [name for name in top if name not in readme] == []
+    assert [name for name in top - {"README.md"} if name not in readme] == []
 
 
 def test_flask_stays_under_api() -> None:
