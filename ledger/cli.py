@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ledger.book.unit import Unit
     from ledger.installation import Installation
 
 
@@ -105,9 +106,10 @@ def _command(group, name: str, help_: str, run, *, city: bool = False) -> argpar
 
 
 def _open(options: argparse.Namespace) -> Installation:
+    from ledger.config import Settings
     from ledger.installation import open_installation
 
-    return open_installation(options.data)
+    return open_installation(Settings.from_environment(data=options.data))
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -146,7 +148,7 @@ def _create_token(options: argparse.Namespace) -> None:
 
     with _open(options) as installation:
         secret = installation.writer.run(
-            options.city, lambda unit: tokens.issue(unit, options.role, _subject(options), label="cli")
+            options.city, lambda unit: tokens.issue(unit, options.role, _subject(unit, options), label="cli")
         )
     print(f"{', '.join(options.role)} token of {options.city}: {secret}")
 
@@ -156,15 +158,27 @@ def _create_link(options: argparse.Namespace) -> None:
 
     with _open(options) as installation:
         secret = installation.writer.run(
-            options.city, lambda unit: tokens.create_link(unit, options.role, _subject(options))
+            options.city, lambda unit: tokens.create_link(unit, options.role, _subject(unit, options))
         )
         address = (options.public_url or installation.settings.public_url).rstrip("/")
     print(f"{address}/l/{secret}")
 
 
-def _subject(options: argparse.Namespace) -> str | None:
-    subject: str | None = options.shop or options.activity
-    return subject
+def _subject(unit: Unit, options: argparse.Namespace) -> str | None:
+    """The shop or the activity that a sign-in is for; it has to exist."""
+    from ledger.commerce import shops
+    from ledger.errors import ValidationFailed
+    from ledger.programme import activities
+
+    for role, given in (("shop", options.shop), ("kiosk", options.activity)):
+        if role in options.role and not given:
+            option = "--shop" if role == "shop" else "--activity"
+            raise ValidationFailed({option: f"Name what the role '{role}' is for."})
+    if options.shop:
+        return shops.find(unit.session, unit.city.id, options.shop).id
+    if options.activity:
+        return activities.row(unit.session, unit.city.id, options.activity).id
+    return None
 
 
 def _simulate(options: argparse.Namespace) -> None:

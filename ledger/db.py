@@ -19,7 +19,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Dialect, Engine, Insert, Table, Text, create_engine, event, insert, make_url, text
+from sqlalchemy import (
+    BigInteger,
+    Dialect,
+    Engine,
+    Insert,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -168,4 +181,6 @@ def upgrade(url: str) -> None:
 def is_newest(session: Session) -> bool:
     """Whether the database has the newest schema: the one with the highest number among the migrations."""
     newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]
+    if not inspect(session.connection()).has_table("alembic_version"):
+        return False
     return bool(session.scalar(text("SELECT version_num FROM alembic_version")) == newest)

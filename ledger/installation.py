@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
+
+from sqlalchemy.exc import DBAPIError
 
 from ledger.book.cities import KeyRing
 from ledger.book.seal import Published
 from ledger.book.writer import Writer
 from ledger.config import Settings
-from ledger.db import Database
+from ledger.db import Database, is_newest
+from ledger.errors import LedgerError
 from ledger.values import utc_now
+
+
+class SchemaOutdated(LedgerError):
+    """The database is not at the newest schema, or has none yet."""
+
+    code = "schema_outdated"
+
+
+class DatabaseSilent(LedgerError):
+    """The database cannot be reached."""
+
+    code = "database_silent"
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,21 @@ def assemble(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Ins
     return Installation(settings, database, keys, Writer(database, keys, Published(settings.published), clock))
 
 
-def open_installation(data: Path | None = None) -> Installation:
-    """The installation of this environment, for a command line."""
-    return assemble(Settings.from_environment(data=data))
+def open_installation(settings: Settings) -> Installation:
+    """The installation that these settings describe, ready to work.
+
+    Raises:
+        SchemaOutdated: its database is not at the newest schema.
+        DatabaseSilent: its database does not answer.
+    """
+    installation = assemble(settings)
+    try:
+        with installation.database.read() as session:
+            newest = is_newest(session)
+    except DBAPIError as failure:
+        raise DatabaseSilent(
+            reason=type(failure.orig).__name__, remedy="is it running, and KGO_DATABASE_URL right?"
+        ) from failure
+    if not newest:
+        raise SchemaOutdated(remedy="run: kgo db upgrade")
+    return installation

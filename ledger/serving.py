@@ -21,7 +21,7 @@ from ledger import jobs
 from ledger.book import cities
 from ledger.commerce import shops
 from ledger.config import Settings
-from ledger.installation import Installation, assemble
+from ledger.installation import Installation, open_installation
 from ledger.people import tokens
 
 APPLICATION = "api.app:create_app"
@@ -44,7 +44,7 @@ def serve(
     """Serve until interrupted.
 
     Raises:
-        LedgerError: the database is not at the newest schema, or holds no city.
+        LedgerError: the database does not answer, is not at the newest schema, or holds no city to welcome to.
         OSError: the address is taken.
     """
     public_url = public_url or os.environ.get("KGO_PUBLIC_URL") or f"http://{_reachable(host)}:{port}"
@@ -52,7 +52,7 @@ def serve(
     _check_free(host, port)
     os.environ["KGO_DATA"] = str(settings.data)
     os.environ["KGO_PUBLIC_URL"] = settings.public_url
-    with assemble(settings) as installation:
+    with open_installation(settings) as installation:
         if welcome:
             print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         stop = threading.Event()

@@ -252,7 +252,8 @@ class BookMachine(RuleBasedStateMachine):
                     balance = accounts.balance(session, self.city, path, at)
                     assert (balance.posted_minor, balance.held_minor) == model.balance_at(name, at)
                     assert balance.as_of_seq == model.size_at(at) - 1
-                told, cursor = [], None
+                told: list[statements.StatementLine] = []
+                cursor = None
                 limit = chance.randint(1, 7)
                 while len(told) <= len(model.entries):
                     page = statements.statement(session, self.city, path, cursor=cursor, limit=limit)
