@@ -15,11 +15,9 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
-
 from ledger import jobs
-from ledger.book import cities
-from ledger.commerce import shops
+from ledger.commerce import promotions
+from ledger.commerce.promotions import PromotionView
 from ledger.config import Settings
 from ledger.installation import Installation, open_installation
 from ledger.people import tokens
@@ -95,7 +93,8 @@ def _welcome(installation: Installation, *, links: bool) -> str:
         steward = _link(installation, {"steward", "treasurer"})
         lines.append(f"  steward   {base}/l/{steward}   (opens once)")
         if shop:
-            lines.append(f"  shop      {base}/l/{_link(installation, {'shop'}, shop)}   (opens once)")
+            till = _link(installation, {"shop"}, shop.shop)
+            lines.append(f"  shop      {base}/l/{till}   (opens once; {shop.shop_name_en}, {shop.title_en})")
     else:
         make = f"{sys.argv[0]} link create --data {installation.settings.data} --public-url {base} --city {HOME_CITY}"
         lines.append(f"  steward   {make} --role steward --role treasurer")
@@ -114,13 +113,11 @@ def _link(installation: Installation, roles: set[str], subject: str | None = Non
     return installation.writer.run(HOME_CITY, lambda unit: tokens.create_link(unit, roles, subject))
 
 
-def _sample_shop(installation: Installation) -> str | None:
+def _sample_shop(installation: Installation) -> PromotionView | None:
+    """The sample promotion that a newcomer can pay for first; its shop is the one to try the till with."""
     with installation.database.read() as session:
-        cities.get(session, HOME_CITY)
-        query = select(shops.Shop.id).where(
-            shops.Shop.city == HOME_CITY, shops.Shop.sample.is_(True), shops.Shop.state == shops.APPROVED
-        )
-        return session.scalar(query.order_by(shops.Shop.id).limit(1))
+        found = promotions.list_(session, HOME_CITY, installation.writer.clock())
+    return next((one for one in found if one.sample), None)
 
 
 def _reachable(host: str) -> str:

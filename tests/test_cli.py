@@ -38,7 +38,7 @@ def test_the_token_is_the_last_word_and_signs_in(
     assert held is not None
     assert held.roles == {"steward", "treasurer"}
     assert till is not None
-    assert (till.roles, till.subject) == ({"shop"}, "sample-som-tam")
+    assert (till.roles, till.subject) == (frozenset({"shop"}), "sample-som-tam")
 
 
 def test_a_link_bears_the_public_address(data: str, capsys: pytest.CaptureFixture[str]) -> None:

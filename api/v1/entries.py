@@ -44,7 +44,7 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
 )
 def post(unit: Unit, caller: Principal, command: Order) -> Posted:
     """One entry."""
-    return _post(unit, caller, command)
+    return _post(unit, caller.actor(PERMISSION), command)
 
 
 @routes.write(
@@ -61,10 +61,10 @@ def post(unit: Unit, caller: Principal, command: Order) -> Posted:
 )
 def post_batch(unit: Unit, caller: Principal, command: Orders) -> Items:
     """All of them, or none."""
-    posted = []
+    actor, posted = caller.actor(PERMISSION), []
     for index, order in enumerate(command.entries):
         try:
-            posted.append(_post(unit, caller, order))
+            posted.append(_post(unit, actor, order))
         except ValidationFailed as refusal:
             fields = {f"entries.{index}.{name}": sentence for name, sentence in refusal.fields.items()}
             raise ValidationFailed(fields) from refusal
@@ -107,8 +107,7 @@ def proof(ask: Ask, seq: int) -> dict[str, Any]:
     }
 
 
-def _post(unit: Unit, caller: Principal, order: Order) -> Posted:
-    actor = caller.actor(PERMISSION)
+def _post(unit: Unit, actor: str, order: Order) -> Posted:
     if order.kind == REVERSE:
         return transfers.reverse(unit, order.origin, actor=actor, reason=order.reason)
     for path in (order.source, order.target):

@@ -34,9 +34,9 @@ CHECKINS, TRANSFERS, POST_MANY = "checkins", "transfers", "post_many"
 def commands(made: Product, what: str, activity: str, count: int) -> list[Command[Any]]:
     """As many commands as are to be measured."""
     if what == TRANSFERS:
-        return [Command(_transfer(index)) for index in range(count)]
+        return [Command(_transfer(index), staged_only=True) for index in range(count)]
     code = CheckIn(made.new_activity(activity))
-    return [Command(_check_in(person.learner, code)) for person in made.people[:count]]
+    return [Command(_check_in(person.learner, code), staged_only=True) for person in made.people[:count]]
 
 
 def _check_in(learner: str, code: CheckIn) -> Callable[[Unit], object]:
