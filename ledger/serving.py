@@ -16,11 +16,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from ledger import jobs
+from ledger.book import cities
 from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
 from ledger.config import Settings
 from ledger.installation import Installation, open_installation
 from ledger.people import tokens
+from ledger.people.roles import Principal
+from ledger.programme import activities, posters
+from ledger.programme.activities import POSTER
 
 APPLICATION = "api.app:create_app"
 THREADS = 64
@@ -88,6 +92,8 @@ def _welcome(installation: Installation, *, links: bool) -> str:
     base = installation.settings.public_url
     home = f"{base}/c/{HOME_CITY}/"
     lines = ["", f"  KGO Ledger serves {base}/", "", f"  learner   {home}"]
+    if poster := _sample_poster(installation):
+        lines.append(f"            {poster}   (what the sample poster's QR says)")
     if links:
         shop = _sample_shop(installation)
         steward = _link(installation, {"steward", "treasurer"})
@@ -118,6 +124,18 @@ def _sample_shop(installation: Installation) -> PromotionView | None:
     with installation.database.read() as session:
         found = promotions.list_(session, HOME_CITY, installation.writer.clock())
     return next((one for one in found if one.sample), None)
+
+
+def _sample_poster(installation: Installation) -> str | None:
+    """The address in the QR of a sample poster whose activity is open and funded now."""
+    now = installation.writer.clock()
+    with installation.database.read() as session:
+        city = cities.get(session, HOME_CITY)
+        wanted = [one for one in activities.list_(session, city.id, now) if one.sample and one.mode == POSTER]
+        if not wanted or not wanted[0].is_open:
+            return None
+        keys, address = installation.keys.get(city), installation.settings.public_url
+        return posters.code(session, city, keys, Principal.system(city.id), wanted[0].id, address, now).url
 
 
 def _reachable(host: str) -> str:
