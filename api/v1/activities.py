@@ -49,7 +49,7 @@ def list_(ask: Ask) -> Items:
 @routes.read(ONE, permission="activity.read", response=ActivityOut(), summary="Show an activity")
 def show(ask: Ask, activity: str) -> ActivityView:
     """One activity."""
-    return activities.get(ask.session, ask.city.id, activity, ask.now)
+    return activities.shown(ask.session, ask.city.id, activity, ask.now, ask.caller)
 
 
 @routes.write(

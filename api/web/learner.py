@@ -20,7 +20,6 @@ from ledger.errors import NotFound, ValidationFailed
 from ledger.people import learners
 from ledger.people.roles import Principal
 from ledger.programme import activities
-from ledger.programme.views import DRAFT
 
 PAGE = 30
 says("secured", N_("Good. Your recovery code counts as written down."))
@@ -54,9 +53,7 @@ def whats_on(visit: Visit) -> str:
 @page("activity.read")
 def activity(visit: Visit, activity_id: str) -> str:
     """One activity, as learners see it."""
-    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    if view.state == DRAFT:
-        raise NotFound("activity", activity_id)
+    view = activities.shown(visit.session, visit.city.id, activity_id, visit.now, visit.learner)
     return render("learner/activity.html", activity=view, sessions=view.sessions)
 
 

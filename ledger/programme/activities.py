@@ -23,7 +23,7 @@ from ledger.book import accounts, cities, journal
 from ledger.book.unit import Unit
 from ledger.db import Base, Instant, Json
 from ledger.errors import NotFound, ValidationFailed
-from ledger.people.roles import Principal, require
+from ledger.people.roles import STEWARD, Principal, require
 from ledger.programme import codes, places, sessions, views, windows
 from ledger.programme import policy as policies
 from ledger.programme.places import Place
@@ -270,6 +270,18 @@ def get(session: Session, city: str, identifier: str, now: datetime) -> Activity
     balance = accounts.balance(session, city, budget_of(identifier))
     budgets = {balance.account: balance.available_minor}
     return views.of(session, cities.get(session, city), [activity], now, budgets)[0]
+
+
+def shown(session: Session, city: str, identifier: str, now: datetime, principal: Principal) -> ActivityView:
+    """One activity as the principal may see it: a draft is there for stewards alone.
+
+    Raises:
+        NotFound: the city has no such activity, or none that the principal may see.
+    """
+    view = get(session, city, identifier, now)
+    if view.state == DRAFT and not principal.holds(STEWARD):
+        raise NotFound("activity", identifier)
+    return view
 
 
 def _check(unit: Unit, activity: Activity) -> None:

@@ -253,3 +253,19 @@ def test_only_stewards_write(town: Town) -> None:
         town.run(lambda unit: activities.renew_code(unit, treasurer, "library"))
     with pytest.raises(NotFound):
         town.change("nothing", name_en="x")
+
+
+def test_a_draft_is_there_for_stewards_alone(town: Town) -> None:
+    """Nobody else learns that it exists, although they know its id; once published it is there for all."""
+    town.activity("plan", state="draft")
+
+    def shown(who: Principal) -> str:
+        with town.installation.read() as session:
+            return activities.shown(session, CITY, "plan", town.clock.now, who).id
+
+    assert shown(STEWARD) == "plan"
+    for who in (town.learner(), Principal.anonymous(CITY)):
+        with pytest.raises(NotFound):
+            shown(who)
+    town.change("plan", state="published")
+    assert shown(Principal.anonymous(CITY)) == "plan"
