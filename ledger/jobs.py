@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -57,14 +56,12 @@ def _attested_on(unit: Unit, now: datetime) -> bool:
     return found is not None
 
 
-def run_for_ever(
-    writer: Writer, stop: threading.Event, every: timedelta, told: Callable[[str], None] = log.info
-) -> None:
+def run_for_ever(writer: Writer, stop: threading.Event, every: timedelta) -> None:
     """Run all jobs again and again until `stop` is set."""
     while not stop.wait(every.total_seconds()):
         try:
             run_once(writer)
         except LedgerError as refusal:
-            told(f"jobs: {refusal}")
+            log.warning("a job was refused: %s", refusal)
         except Exception:
             log.exception("a job failed")
