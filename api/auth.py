@@ -12,13 +12,15 @@ sent by itself and needs no such proof. Cookies are HttpOnly and SameSite=Lax.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Response, request
 from sqlalchemy.orm import Session
 
-from api.services import services
+from api.services import Services, services
 from ledger.errors import Forbidden, Unauthenticated
 from ledger.people import tokens
 from ledger.people.roles import PERMISSIONS, Principal
@@ -34,7 +36,7 @@ COOKIE_LIFETIME = {LEARNER: timedelta(days=400), STAFF: STAFF_LIFETIME, SHOP: ST
 MAX_TOKEN_LENGTH = 100
 
 
-def principal(session: Session, city: str, permission: str | None = None) -> Principal:
+def principal(city: str, permission: str | None = None) -> Principal:
     """Whoever sent the current request, in one city; anonymous when nobody is signed in.
 
     Raises:
@@ -43,8 +45,9 @@ def principal(session: Session, city: str, permission: str | None = None) -> Pri
     """
     header = request.headers.get("Authorization")
     if header is not None:
-        return _of_bearer(session, city, header)
-    found = [one for kind in _wanted_cookies() if (one := signed_in(session, city, kind)) is not None]
+        return of_bearer(services(), city, header)
+    find = partial(_look_up, services(), city)
+    found = [one for kind in _wanted_cookies() if (one := _of_cookie(city, kind, find)) is not None]
     if not found:
         return Principal.anonymous(city)
     if request.method not in SAFE_METHODS:
@@ -56,10 +59,23 @@ def principal(session: Session, city: str, permission: str | None = None) -> Pri
 
 def signed_in(session: Session, city: str, kind: str) -> Principal | None:
     """Whom the cookie of one kind signs in; None for nobody. For pages."""
-    secret = request.cookies.get(cookie_name(kind, city))
-    if not secret or len(secret) > MAX_TOKEN_LENGTH:
-        return None
-    return tokens.find(session, city, secret, services().clock())
+    return _of_cookie(city, kind, lambda secret: tokens.find(session, city, secret, services().clock()))
+
+
+def of_bearer(known: Services, city: str, header: str) -> Principal:
+    """Whom an `Authorization` header signs in.
+
+    Raises:
+        Unauthenticated: nobody.
+    """
+    scheme, _, secret = header.partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or len(secret) > MAX_TOKEN_LENGTH:
+        raise Unauthenticated("token")
+    found = _look_up(known, city, secret)
+    if found is None:
+        raise Unauthenticated("token")
+    return found
 
 
 def check_same_origin() -> None:
@@ -106,15 +122,13 @@ def sign_out(response: Response, kind: str, city: str) -> None:
     response.delete_cookie(cookie_name(kind, city), path="/", httponly=True, samesite="Lax", secure=services().secure)
 
 
-def _of_bearer(session: Session, city: str, header: str) -> Principal:
-    scheme, _, secret = header.partition(" ")
-    secret = secret.strip()
-    if scheme.lower() != "bearer" or len(secret) > MAX_TOKEN_LENGTH:
-        raise Unauthenticated("token")
-    found = tokens.find(session, city, secret, services().clock())
-    if found is None:
-        raise Unauthenticated("token")
-    return found
+def _of_cookie(city: str, kind: str, find: Callable[[str], Principal | None]) -> Principal | None:
+    secret = request.cookies.get(cookie_name(kind, city))
+    return find(secret) if secret and len(secret) <= MAX_TOKEN_LENGTH else None
+
+
+def _look_up(known: Services, city: str, secret: str) -> Principal | None:
+    return tokens.look_up(known.installation.database.lookups, city, secret, known.clock())
 
 
 def _wanted_cookies() -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from flask import Blueprint, Flask, Response, current_app, json, render_template
 from markupsafe import Markup
 
 from api import writing
-from api.operations import JSON, Operation, Operations
+from api.bodies import JSON
+from api.operations import Operation, Operations
 from api.problems import MEDIA_TYPE, PROBLEMS
 from api.schemas.base import Choice, Flag, Instant, Link, Scale, Symbol, Text, Whole
 from api.services import services

@@ -12,26 +12,28 @@ looked up by reflection while a request runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import UnsupportedMediaType
 
-from api import auth, writing
-from api.schemas.base import Empty, showing
-from api.services import CityFacts, services
+from api import auth, bodies, writing
+from api.bodies import JSON
+from api.schemas.base import Empty
+from api.services import CityFacts, Services, services
+from api.writing import Written
+from ledger.book import idempotency
 from ledger.book.unit import Unit
-from ledger.errors import LedgerError, Refused, ValidationFailed
+from ledger.book.writer import Steps
+from ledger.errors import LedgerError, Refused
 from ledger.people.roles import LEARNER, PERMISSIONS, PUBLIC, Principal, require
 
-JSON = "application/json"
 CITY = "/cities/<city>"
+NO_STORE = "no-store"
 ALWAYS = ("validation_failed", "unauthenticated", "not_found", "internal_error", "keys_missing")
 NOT_PUBLIC = ("forbidden",)
 WRITING = ("forbidden", "overloaded", "outcome_unknown", "log_behind_published")
@@ -57,7 +59,8 @@ class Ask:
 class Operation:
     """Everything that is to be known of one route.
 
-    `staged` says of a loaded command whether it writes through the unit alone (`Command.staged_only`).
+    `reads` says what a loaded command of a caller will read, in the steps of `Command.reads`, if it writes through the
+    unit alone (`Command.staged_only`); None if it does not.
     """
 
     name: str
@@ -76,10 +79,15 @@ class Operation:
     problems: tuple[str, ...] = ()
     description: str = ""
     finish: Callable[[Any], Any] | None = None
-    cache: str = "no-store"
+    cache: str = NO_STORE
     example: Any = None
     filename: str = ""
-    staged: Callable[[Any], bool] = field(default=lambda _command: False)
+    reads: Callable[[Principal, Any], Steps | None] = field(default=lambda _caller, _command: None)
+
+    @property
+    def endpoint(self) -> str:
+        """Its name within the blueprint."""
+        return self.name.replace(".", "_")
 
     @property
     def public(self) -> bool:
@@ -143,8 +151,7 @@ def install(blueprint: Blueprint, operations: Operations) -> None:
     """Make the views of some operations."""
     for operation in operations.all:
         view = _writing_view(operation) if operation.writes else _reading_view(operation)
-        endpoint = operation.name.replace(".", "_")
-        blueprint.add_url_rule(operation.path, endpoint, view, methods=[operation.method])
+        blueprint.add_url_rule(operation.path, operation.endpoint, view, methods=[operation.method])
 
 
 def _reading_view(operation: Operation) -> Callable[..., Response]:
@@ -154,7 +161,7 @@ def _reading_view(operation: Operation) -> Callable[..., Response]:
         with known.installation.database.read() as session:
             caller = Principal.anonymous("")
             if facts:
-                caller = auth.principal(session, facts.id, operation.permission)
+                caller = auth.principal(facts.id, operation.permission)
                 require(caller, operation.permission)
             ask = Ask(session, caller, facts, known.clock(), _query(operation.query))  # type: ignore[arg-type]
             value = operation.handler(ask, **path)
@@ -165,34 +172,70 @@ def _reading_view(operation: Operation) -> Callable[..., Response]:
 
 def _writing_view(operation: Operation) -> Callable[..., Response]:
     def view(city: str, **path: str) -> Response:
+        refused: Exception | None = request.environ.pop(REFUSED, None)
+        if refused is not None:
+            raise refused
         known = services()
         facts = known.city(city)
-        with known.installation.database.read() as session:
-            caller = auth.principal(session, facts.id, operation.permission)
-            scope = writing.scope_of(operation.path, caller, path) if operation.keyed else None
-            stored = writing.stored_answer(session, facts, scope)
-        if stored is not None:
-            return writing.replay(stored, operation.status)
-        require(caller, operation.permission)
-        command = _body(operation.request) if operation.request else _query(operation.query)
-
-        def encode(value: Any) -> bytes:
-            shown = operation.finish(value) if operation.finish else value
-            return dump(operation.response, shown, facts, known.public_url)
-
-        def run(unit: Unit) -> Any:
-            return operation.handler(unit, caller, command, **path)
-
-        try:
-            written = writing.submit(facts.id, run, encode, scope, staged_only=operation.staged(command))
-        except LedgerError as refusal:
-            conceal(refusal, caller)
-            raise
+        caller = auth.principal(facts.id, operation.permission)
+        sent = Sent(request.get_data(cache=True), request.mimetype, request.headers.get(writing.KEY_HEADER))
+        written = carry_out(operation, known, facts, caller, sent, path)
+        response = _json(written.body, operation.status, NO_STORE if written.replayed else operation.cache)
         if written.replayed:
-            return writing.replay(written.body, operation.status)
-        return _json(written.body, operation.status, operation.cache)
+            response.headers[writing.REPLAY_HEADER] = "true"
+        return response
 
     return view
+
+
+REFUSED = "kgo.refused"
+"""Where the WSGI environment has an exception that the lane met and that is still to be answered."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a write looks at of its request, beside its path and who sent it: body, media type, idempotency key."""
+
+    body: bytes
+    media: str
+    key: str | None
+
+
+def carry_out(
+    operation: Operation, known: Services, facts: CityFacts, caller: Principal, sent: Sent, path: dict[str, str]
+) -> Written:
+    """Do what a request asks for, or find that it was done; returns once it is committed and sealed.
+
+    Raises:
+        LedgerError: the request is refused.
+        UnsupportedMediaType: its body is no JSON.
+    """
+    scope = None
+    if operation.keyed and sent.key is not None:
+        scope = writing.scope_of(f"{operation.method} {operation.path}", caller, path, sent.key, sent.body)
+        stored = idempotency.find(known.installation.database.lookups, facts.id, facts.keys, scope)
+        if stored is not None:
+            return Written(stored, replayed=True)
+    require(caller, operation.permission)
+    if operation.request is None:
+        command = _query(operation.query)
+    else:
+        command = bodies.read(operation.request, sent.body, sent.media)
+
+    def encode(value: Any) -> bytes:
+        shown = operation.finish(value) if operation.finish else value
+        return bodies.dump(operation.response, shown, facts, known.public_url)
+
+    def run(unit: Unit) -> Any:
+        return operation.handler(unit, caller, command, **path)
+
+    try:
+        writer = known.installation.writer
+        reads = operation.reads(caller, command)
+        return writing.submit(facts.id, run, encode, scope, reads=reads, writer=writer)
+    except LedgerError as refusal:
+        conceal(refusal, caller)
+        raise
 
 
 def conceal(refusal: LedgerError, caller: Principal) -> None:
@@ -204,21 +247,11 @@ def conceal(refusal: LedgerError, caller: Principal) -> None:
         refusal.reason = "other_account"
 
 
-def dump(schema: Schema | None, value: Any, city: CityFacts | None, public_url: str) -> bytes:
-    """A value as the bytes of a JSON answer; needs no request, since the writer's thread calls it too."""
-    if schema is None:
-        body = value
-    elif city is None:
-        body = schema.dump(value)
-    else:
-        with showing(city, public_url):
-            body = schema.dump(value)
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def _response(operation: Operation, value: Any, city: CityFacts | None) -> Response:
     if operation.media == JSON:
-        return _json(dump(operation.response, value, city, services().public_url), operation.status, operation.cache)
+        return _json(
+            bodies.dump(operation.response, value, city, services().public_url), operation.status, operation.cache
+        )
     content: bytes | str | Iterator[bytes] = value
     response = Response(content, status=operation.status, mimetype=operation.media)
     response.headers["Cache-Control"] = operation.cache
@@ -233,53 +266,7 @@ def _json(body: bytes, status: int, cache: str) -> Response:
     return response
 
 
-def _body(schema: Schema) -> Any:
-    raw = request.get_data(cache=True)
-    if not raw.strip():
-        return load(schema, {})
-    if request.mimetype != JSON and not request.mimetype.endswith("+json"):
-        raise UnsupportedMediaType
-    try:
-        data = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as fault:
-        raise ValidationFailed({"body": "Send a JSON object."}) from fault
-    if not isinstance(data, dict):
-        raise ValidationFailed({"body": "Send a JSON object."})
-    return load(schema, data)
-
-
 def _query(schema: Schema | None) -> Any:
     if schema is None:
         return None
-    return load(schema, {name: value for name, value in request.args.items() if name not in NOT_A_QUERY})
-
-
-def load(schema: Schema, data: dict[str, Any]) -> Any:
-    """The command that a mapping stands for.
-
-    Raises:
-        ValidationFailed: names each field that is wrong, dotted where it lies deeper, and the remedy.
-    """
-    try:
-        return schema.load(data)
-    except ValidationError as fault:
-        raise ValidationFailed(dict(_flat(fault.messages, ""))) from fault
-
-
-def _flat(messages: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    if isinstance(messages, dict):
-        for name, inner in messages.items():
-            yield from _flat(inner, prefix if name == "_schema" else f"{prefix}.{name}".lstrip("."))
-    else:
-        yield prefix or "body", str(messages[0] if isinstance(messages, list) else messages)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice")
-    return found
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    return bodies.load(schema, {name: value for name, value in request.args.items() if name not in NOT_A_QUERY})

@@ -18,17 +18,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
+from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
-from api import i18n
+from api import edge, i18n
 from api.i18n import LANGUAGES, Catalogue
 from api.services import CityFacts, services
-from ledger.errors import LedgerError, NotFound, ValidationFailed
+from ledger.errors import LedgerError, NotFound, Overloaded, ValidationFailed
 from ledger.proof.encoding import timestamp
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "retry_after_seconds"
+SILENT_DATABASE_RETRY_SECONDS = 1
 log = logging.getLogger(__name__)
 
 PROBLEMS: dict[str, int] = {
@@ -55,6 +57,7 @@ PROBLEMS: dict[str, int] = {
     "redemption_expired": 410,
     "redemption_ended": 409,
     "too_many_attempts": 429,
+    "airdrop_conflict": 409,
     "case_closed": 409,
     "not_reversible": 409,
     "not_allowed": 409,
@@ -79,7 +82,9 @@ _INTERNAL = "internal_error"
 _OPERATORS = frozenset({"keys_missing", "log_behind_published"})
 """Errors whose facts (paths, sizes) are for the operator's log and not for clients."""
 
-_EDGE = ("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz")
+_PROGRAMS = ("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz", "/metrics")
+"""Where programs ask; elsewhere a person does, and gets a page."""
+
 _NUMBER = re.compile(r"\d+")
 
 
@@ -188,11 +193,18 @@ def current_language() -> str:
     )
 
 
-def register(app: Flask, page: Callable[[Problem], Response | str] | None = None) -> None:
-    """Answer every error of an application. `page` shows a problem to a person who asked for a page."""
+def register(app: Flask, count: Callable[[str], None], page: Callable[[Problem], Response | str] | None = None) -> None:
+    """Answer every error of an application.
+
+    Args:
+        app: the application.
+        count: is told the code of each problem.
+        page: shows a problem to a person who asked for a page.
+    """
 
     def answer(problem: Problem) -> Response | tuple[str, int]:
-        if page is not None and not request.path.startswith(_EDGE):
+        count(problem.code)
+        if page is not None and not request.path.startswith(_PROGRAMS):
             shown = page(problem)
             return (shown, problem.status) if isinstance(shown, str) else shown
         return problem.response()
@@ -200,9 +212,9 @@ def register(app: Flask, page: Callable[[Problem], Response | str] | None = None
     @app.errorhandler(LedgerError)
     def refused(error: LedgerError) -> Response | tuple[str, int]:
         if error.code in _OPERATORS or error.code not in PROBLEMS:
-            log.error("request %s: %s", g.get("request_id"), error)
+            log.error("refused by the installation's state: %s", error)
         if error.code not in PROBLEMS:
-            return answer(_plain(_INTERNAL, 500, request_id=g.get("request_id")))
+            return answer(_plain(_INTERNAL, 500, request_id=edge.request_id()))
         return answer(describe(error, current_language(), _city()))
 
     @app.errorhandler(HTTPException)
@@ -216,10 +228,19 @@ def register(app: Flask, page: Callable[[Problem], Response | str] | None = None
                 response.headers[name] = value
         return response
 
+    @app.errorhandler(exc.OperationalError)
+    @app.errorhandler(exc.InterfaceError)
+    @app.errorhandler(exc.TimeoutError)
+    def unreachable(error: exc.SQLAlchemyError) -> Response | tuple[str, int]:
+        """The database is silent. Nothing was done: the writer itself answers for whatever reached a commit."""
+        log.error("the database does not answer: %s", type(getattr(error, "orig", error)).__name__)
+        refusal = Overloaded(retry_after_seconds=SILENT_DATABASE_RETRY_SECONDS)
+        return answer(describe(refusal, current_language(), None))
+
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response | tuple[str, int]:
-        log.error("request %s failed", g.get("request_id"), exc_info=error)
-        return answer(_plain(_INTERNAL, 500, request_id=g.get("request_id")))
+        log.error("a request failed", exc_info=error)
+        return answer(_plain(_INTERNAL, 500, request_id=edge.request_id()))
 
 
 def _plain(code: str, status: int, **facts: Any) -> Problem:
@@ -270,5 +291,5 @@ def _city() -> CityFacts | None:
     name = (request.view_args or {}).get("city")
     try:
         return services().city(name) if name else None
-    except LedgerError:
+    except (LedgerError, exc.SQLAlchemyError):
         return None

@@ -15,14 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, request
-from sqlalchemy.orm import Session
-
-from api.services import CityFacts, services
-from ledger.book import idempotency
+from api.services import services
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
+from ledger.book.writer import Command, Steps, Writer
 from ledger.errors import ValidationFailed
 from ledger.people.roles import Principal
 
@@ -41,32 +37,27 @@ class Written:
     replayed: bool
 
 
-def scope_of(route: str, caller: Principal, path: dict[str, str]) -> Scope | None:
-    """The use of the idempotency key that the current request bears, if it bears one.
+def scope_of(route: str, caller: Principal, path: dict[str, str], key: str, body: bytes) -> Scope:
+    """The use of an idempotency key that came with a request.
+
+    Args:
+        route: method and path template.
+        caller: who sent it.
+        path: what stands for the variables of the template, beside the city.
+        key: the key.
+        body: the request's body.
 
     Raises:
         ValidationFailed: the key cannot be one.
     """
-    key = request.headers.get(KEY_HEADER)
-    if key is None:
-        return None
     if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise ValidationFailed({KEY_HEADER: f"Use 1 to {LONGEST_KEY} printable ASCII characters."})
     if caller.token_id is None and len(key) < SHORTEST_ANONYMOUS_KEY:
         sentence = f"Use a random key of at least {SHORTEST_ANONYMOUS_KEY} characters while nobody is signed in."
         raise ValidationFailed({KEY_HEADER: sentence})
     arguments = "\n".join(f"{name}={path[name]}" for name in sorted(path)).encode()
-    content = hashlib.sha256(arguments + b"\n\n" + request.get_data(cache=True)).digest()
-    return Scope(caller.token_id or ANONYMOUS, f"{request.method} {route}", key, content)
-
-
-def stored_answer(session: Session, city: CityFacts, scope: Scope | None) -> bytes | None:
-    """The answer that this very request got before, or None.
-
-    Raises:
-        Refused: `idempotency_conflict`.
-    """
-    return idempotency.find(session, city.id, city.keys, scope) if scope else None
+    content = hashlib.sha256(arguments + b"\n\n" + body).digest()
+    return Scope(caller.token_id or ANONYMOUS, route, key, content)
 
 
 def submit(
@@ -75,19 +66,21 @@ def submit(
     encode: Callable[[Any], bytes],
     scope: Scope | None,
     *,
-    staged_only: bool = False,
+    reads: Steps | None = None,
+    writer: Writer | None = None,
 ) -> Written:
     """Have the city's writer run a command; returns once it is committed and sealed.
 
     `encode` makes the body of the answer: with a key inside the transaction, since it is stored there, and
-    otherwise here, so that the writer is not kept waiting.
+    otherwise here, so that the writer is not kept waiting. `reads` is as for an operation.
+    The writer is that of the running application unless given.
 
     Raises:
         LedgerError: the command's refusal; `Overloaded`; `OutcomeUnknown`.
     """
-    writer = services().installation.writer
+    writer = writer or services().installation.writer
     if scope is None:
-        outcome = writer.submit(city, Command(run, staged_only=staged_only))
+        outcome = writer.submit(city, Command(run, staged_only=reads is not None, reads=reads or ()))
         return Written(encode(outcome.value), replayed=False)
     bodies: list[bytes] = []
 
@@ -95,15 +88,7 @@ def submit(
         bodies.append(encode(value))
         return bodies[-1]
 
-    outcome = writer.submit(city, Command(run, scope, keep, staged_only))
+    outcome = writer.submit(city, Command(run, scope, keep, reads is not None, reads or ()))
     if outcome.replayed is not None:
         return Written(outcome.replayed, replayed=True)
     return Written(bodies[-1], replayed=False)
-
-
-def replay(body: bytes, status: int) -> Response:
-    """An earlier answer, marked as such."""
-    response = Response(body, status=status, mimetype="application/json")
-    response.headers[REPLAY_HEADER] = "true"
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -7,15 +7,26 @@ WSGI application). Every variable is documented in `docs/operating.md`; a test c
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from ledger import logs
 
 VARIABLES = {
     "KGO_DATA": "The data directory: the SQLite file, the cities' keys and the published checkpoints.",
     "KGO_DATABASE_URL": "A PostgreSQL URL; without it the database is one SQLite file in the data directory.",
     "KGO_PUBLIC_URL": "The address that people reach the installation by; it stands in QR codes and links.",
+    "KGO_LOG": "How log lines look: `json` or `text`; without it `text` on a terminal and `json` elsewhere.",
+    "KGO_ACCESS_LOG": "Which requests get a log line: `all`, or `notable` (the default: failed and slow ones).",
 }
+
+FIGURES = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which `kgo serve` tells its workers, and prometheus-client in them, where the figures are kept."""
+
+ALL, NOTABLE = "all", "notable"
+ACCESS_LOGS = (ALL, NOTABLE)
 
 
 @dataclass(frozen=True)
@@ -26,11 +37,15 @@ class Settings:
         data: the data directory.
         database_url: an SQLAlchemy URL.
         public_url: scheme and host (and port) without a slash at the end.
+        log: how log lines look, one of `logs.STYLES`.
+        access_log: which requests get a line, one of `ACCESS_LOGS`.
     """
 
     data: Path
     database_url: str
     public_url: str
+    log: str = logs.TEXT
+    access_log: str = NOTABLE
 
     @classmethod
     def from_environment(
@@ -40,12 +55,18 @@ class Settings:
         data: Path | None = None,
         public_url: str | None = None,
     ) -> Settings:
-        """Settings out of the environment; an argument that is given wins over its variable."""
+        """Settings out of the environment; an argument that is given wins over its variable.
+
+        Raises:
+            ValueError: a variable has none of the values that it may have.
+        """
         env = os.environ if environ is None else environ
         directory = (data or Path(env.get("KGO_DATA", "data"))).resolve()
         url = env.get("KGO_DATABASE_URL") or f"sqlite:///{directory / 'ledger.sqlite'}"
         address = public_url or env.get("KGO_PUBLIC_URL") or "http://127.0.0.1:8000"
-        return cls(directory, _with_driver(url), address.rstrip("/"))
+        log = _one_of(logs.STYLES, env, "KGO_LOG", logs.TEXT if sys.stderr.isatty() else logs.JSON)
+        access_log = _one_of(ACCESS_LOGS, env, "KGO_ACCESS_LOG", NOTABLE)
+        return cls(directory, _with_driver(url), address.rstrip("/"), log, access_log)
 
     @property
     def keys(self) -> Path:
@@ -56,6 +77,13 @@ class Settings:
     def published(self) -> Path:
         """The directory of the last checkpoint that each city showed to anybody."""
         return self.data / "published"
+
+
+def _one_of(choices: tuple[str, ...], env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name) or default
+    if value not in choices:
+        raise ValueError(f"{name}: use one of {', '.join(choices)}")
+    return value
 
 
 def _with_driver(url: str) -> str:

@@ -1,9 +1,9 @@
 """The database: engines, column types and the two kinds of transaction. SQLite and PostgreSQL behave alike here.
 
 * `Database.read()` is a read-only snapshot for answering questions.
-* `Database.write()` is a transaction that will write. On SQLite it begins IMMEDIATE, so that two processes
-  queue for the file instead of failing half-way; on PostgreSQL it runs under READ COMMITTED, and whoever needs
-  an order takes the city's head row `FOR UPDATE`.
+* `Database.write()` is a transaction that will write. On SQLite writers, whatever their process, take turns by a
+  lock on a file beside the database, and begin IMMEDIATE; on PostgreSQL it runs under READ COMMITTED, and whoever
+  needs an order takes the city's head row `FOR UPDATE`.
 
 Both commit durably: SQLite in WAL mode with `synchronous=FULL`, PostgreSQL with `synchronous_commit=on`.
 Nothing is opened at import.
@@ -11,24 +11,22 @@ Nothing is opened at import.
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any
 
 from sqlalchemy import (
     BigInteger,
     Dialect,
     Engine,
-    Insert,
-    Table,
     Text,
     create_engine,
     event,
-    insert,
     inspect,
     make_url,
     text,
@@ -36,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from ledger.lookup import Lookups
 from ledger.values import from_milliseconds, to_milliseconds
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -44,7 +43,15 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
 
-_READS, _WRITES = "kgo_reads", "kgo_writes"
+
+VANISHED = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
+"""How libpq notices a PostgreSQL server that went without a word: within twenty seconds."""
 
 
 class Base(DeclarativeBase):
@@ -94,13 +101,20 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url)
+        if url.startswith("sqlite"):
+            self.engine = _sqlite_engine(url, "PRAGMA query_only=ON", "BEGIN")
+            self.writing = _sqlite_engine(url, "PRAGMA query_only=OFF", "BEGIN IMMEDIATE")
+            self._turn: AbstractContextManager[Any] = _Turn(Path(f"{make_url(url).database}.turn"))
+        else:
+            self.engine = _postgresql_engine(url)
+            self.writing = _postgresql_engine(url)
+            self._turn = nullcontext()
+        self.lookups = Lookups(url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session on one consistent snapshot; it cannot write."""
         with self.engine.connect() as connection:
-            connection.execution_options(**{_READS: True})
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with Session(connection, autoflush=False) as session:
@@ -109,33 +123,61 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session in a transaction that will write. It commits where `session.commit()` is called, or not at all."""
-        with self.engine.connect() as connection:
-            connection.execution_options(**{_WRITES: True})
-            with Session(connection, expire_on_commit=False) as session:
-                yield session
+        with (
+            self._turn,
+            self.writing.connect() as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
 
     def close(self) -> None:
         """Close every pooled connection."""
+        self.lookups.close()
         self.engine.dispose()
+        self.writing.dispose()
 
 
-def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows without the ORM's bookkeeping, which would cost more than the statement."""
-    session.connection().execute(_insert(table), rows)
+class _Turn:
+    """A lock between the writers of a SQLite file, threads as well as processes.
+
+    SQLite's own way of waiting for another writer is to sleep and try again, longer each time: the file then idles
+    while somebody sleeps, and whoever is unlucky waits for long. This lock wakes the next one at once, and ends with
+    the process that holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own = threading.Lock()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        self._own.acquire()
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._own.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._own.release()
 
 
-@cache
-def _insert(table: type[Base]) -> Insert:
-    return insert(cast("Table", table.__table__))
-
-
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, access: str, begin: str) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        connect_args={
+            "isolation_level": None,
+            "timeout": BUSY_TIMEOUT_MS / 1000,
+            "check_same_thread": False,
+            "cached_statements": 512,  # of each length of a list of rows one
+        },
     )
 
     @event.listens_for(engine, "connect")
@@ -145,13 +187,12 @@ def _sqlite_engine(url: str) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE meets the triggers that guard the journal
+        cursor.execute(access)
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        options = connection.get_execution_options()
-        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if options.get(_READS) else 'OFF'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")
+        connection.exec_driver_sql(begin)
 
     return engine
 
@@ -163,7 +204,7 @@ def _postgresql_engine(url: str) -> Engine:
         max_overflow=16,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
-        connect_args={"options": "-c synchronous_commit=on"},
+        connect_args={"options": "-c synchronous_commit=on", **VANISHED},
     )
 
 

@@ -15,6 +15,8 @@ from ledger.book.writer import Writer
 from ledger.config import Settings
 from ledger.db import Database, is_newest
 from ledger.errors import LedgerError
+from ledger.health import Health
+from ledger.observing import SILENT, Observer
 from ledger.values import utc_now
 
 
@@ -38,10 +40,12 @@ class Installation:
     database: Database
     keys: KeyRing
     writer: Writer
+    health: Health
 
     def close(self) -> None:
         """Finish what waits and close the connections."""
         self.writer.close()
+        self.health.close()
         self.database.close()
 
     def __enter__(self) -> Installation:
@@ -53,21 +57,22 @@ class Installation:
         self.close()
 
 
-def assemble(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Installation:
-    """The installation that these settings describe."""
+def assemble(settings: Settings, clock: Callable[[], datetime] = utc_now, observer: Observer = SILENT) -> Installation:
+    """The installation that these settings describe; `observer` is told of every batch of its writers."""
     database = Database(settings.database_url)
     keys = KeyRing(settings.keys)
-    return Installation(settings, database, keys, Writer(database, keys, Published(settings.published), clock))
+    writer = Writer(database, keys, Published(settings.published), clock, observer)
+    return Installation(settings, database, keys, writer, Health(settings, keys, writer))
 
 
-def open_installation(settings: Settings) -> Installation:
+def open_installation(settings: Settings, observer: Observer = SILENT) -> Installation:
     """The installation that these settings describe, ready to work.
 
     Raises:
         SchemaOutdated: its database is not at the newest schema.
         DatabaseSilent: its database does not answer.
     """
-    installation = assemble(settings)
+    installation = assemble(settings, observer=observer)
     try:
         with installation.database.read() as session:
             newest = is_newest(session)

@@ -1,7 +1,8 @@
-"""What has to happen without anybody asking: due holds expire, and each day's totals are attested in the log.
+"""What has to happen without anybody asking: holds expire, airdrops are paid to their end, totals are attested.
 
-Nothing depends on it being punctual: the writer expires what is due before every batch anyway. Every job may run
-in several processes at once and is repeated without harm.
+Due holds expire, an airdrop that was confirmed and that nobody drives goes on, and each day's totals are attested in
+the log. Nothing depends on it being punctual: the writer expires what is due before every batch anyway, and whoever
+waits for an airdrop drives it. Every job may run in several processes at once and is repeated without harm.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -16,8 +18,11 @@ from sqlalchemy import select
 from ledger.book import accounts, cities, entries, journal
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
-from ledger.book.writer import Writer
+from ledger.book.writer import Command, Writer
 from ledger.errors import LedgerError
+from ledger.people.roles import Principal
+from ledger.programme import airdrop_reports, airdrops
+from ledger.programme.airdrop_verdicts import RUNNING
 
 EVERY_SECONDS = 30
 log = logging.getLogger(__name__)
@@ -29,8 +34,20 @@ def run_once(writer: Writer) -> dict[str, int]:
         sizes = {city.id: entries.size(session, city.id) for city in cities.all_(session)}
     grown = {}
     for city, before in sizes.items():
+        finish_airdrops(writer, city)
         grown[city] = writer.run(city, attest_day) - before
     return grown
+
+
+def finish_airdrops(writer: Writer, city: str) -> None:
+    """Pay on every airdrop that was confirmed, chunk by chunk through the queue, in which check-ins wait as well."""
+    system = Principal.system(city)
+    with writer.database.read() as session:
+        confirmed = airdrop_reports.running(session, city)
+    for identifier in confirmed:
+        command = Command(partial(airdrops.proceed, principal=system, identifier=identifier))
+        while (view := writer.submit(city, command).value) is not None and view.state == RUNNING:
+            pass
 
 
 def attest_day(unit: Unit) -> int:

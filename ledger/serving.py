@@ -6,21 +6,29 @@ separate processes; the jobs run beside them in this one.
 
 from __future__ import annotations
 
-import logging
+import fcntl
 import multiprocessing
 import os
+import shutil
+import signal
 import socket
 import sys
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger import jobs
+from ledger import jobs, logs
 from ledger.book import cities
 from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
-from ledger.config import Settings
+from ledger.config import FIGURES, Settings
 from ledger.installation import Installation, open_installation
+from ledger.observing import Observer
 from ledger.people import tokens
 from ledger.people.roles import Principal
 from ledger.programme import activities, posters
@@ -30,7 +38,13 @@ APPLICATION = "api.app:create_app"
 THREADS = 64
 """Requests in flight per worker; they wait for the city's writer, which answers a batch at a time."""
 
+KILL_SECONDS = 10
+"""How long a worker may take to finish what it has begun, once it is to end."""
+
 HOME_CITY = "khon-kaen"
+
+FIGURES_PREFIX = "kgo-figures-"
+"""How the directories begin that hold the figures of running servers."""
 
 
 def serve(
@@ -54,7 +68,15 @@ def serve(
     _check_free(host, port)
     os.environ["KGO_DATA"] = str(settings.data)
     os.environ["KGO_PUBLIC_URL"] = settings.public_url
-    with open_installation(settings) as installation:
+    os.environ["KGO_LOG"] = settings.log
+    logs.configure(settings.log)
+    with figures() as directory:
+        os.environ[FIGURES] = str(directory)
+        _serve(settings, host, port, workers, welcome=welcome, links=links)
+
+
+def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: bool, links: bool) -> None:
+    with open_installation(settings, _observer()) as installation:
         if welcome:
             print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         stop = threading.Event()
@@ -66,11 +88,18 @@ def serve(
             stop.set()
 
 
+_SERVER_LOGS = {
+    "handlers": {},
+    "loggers": {"_granian": {"level": "ERROR", "handlers": [], "propagate": True}},
+}
+"""The WSGI server's own lines, such as the end of a worker, look like all others."""
+
+
 def _serve_http(host: str, port: int, workers: int) -> None:
     from granian import Granian
     from granian.constants import Interfaces
+    from granian.log import LogLevels
 
-    logging.getLogger("_granian").setLevel(logging.WARNING)
     multiprocessing.set_start_method("spawn", force=True)
     Granian(
         APPLICATION,
@@ -81,10 +110,72 @@ def _serve_http(host: str, port: int, workers: int) -> None:
         workers=workers,
         blocking_threads=THREADS,
         respawn_failed_workers=True,
-        log_enabled=False,
+        log_level=LogLevels.error,
+        log_dictconfig=_SERVER_LOGS,
         websockets=False,
-        workers_kill_timeout=10,
+        workers_kill_timeout=KILL_SECONDS,
     ).serve()
+
+
+@contextmanager
+def figures() -> Iterator[Path]:
+    """A fresh directory for the figures of this server's processes, removed at its end.
+
+    It stays locked as long as this process lives; hence the next start on this machine knows, and removes, what a
+    killed server left behind.
+    """
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{FIGURES_PREFIX}*"):
+        if _abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix="kgo-draft-"))
+    lock = os.open(draft, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    made = draft.rename(parent / f"{FIGURES_PREFIX}{draft.name.removeprefix('kgo-draft-')}")
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(lock)
+
+
+def _abandoned(directory: Path) -> bool:
+    try:
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _observer() -> Observer:
+    """Counts the batches of this process, those of the jobs. Imported once the directory of the figures is known."""
+    from ledger.metrics import BookMetrics, new_registry
+
+    return BookMetrics(new_registry())
+
+
+def end_with_server() -> None:
+    """To be called in a worker: it ends when the server that started it is gone, however that came about.
+
+    A server that is killed tells its workers nothing. Without this they would go on, and hold the port, so that no
+    new server could start.
+    """
+    server = multiprocessing.parent_process()
+    if server is not None:
+        threading.Thread(target=_end_after, args=(server,), name="end-with-server", daemon=True).start()
+
+
+def _end_after(server: BaseProcess) -> None:
+    server.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(KILL_SECONDS)
+    os._exit(1)
 
 
 def _welcome(installation: Installation, *, links: bool) -> str:

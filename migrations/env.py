@@ -18,7 +18,7 @@ for package in ("book", "log", "people", "programme", "commerce"):
 
 config = context.config
 database = Database(config.get_main_option("sqlalchemy.url") or "")
-with database.engine.connect() as connection:
+with database.writing.connect() as connection:
     context.configure(connection=connection, target_metadata=Base.metadata)
     with context.begin_transaction():
         context.run_migrations()

@@ -29,14 +29,19 @@ _skipped: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register `--long`."""
+    """Register `--long`, `--minutes` and `--seed`."""
     parser.addoption("--long", action="store_true", help="run the full counts instead of the reduced ones")
+    parser.addoption("--minutes", type=float, help="how long each hammer runs; hours are welcome")
+    parser.addoption("--seed", type=int, help="draw the hammers' faults from the seed that a failed run named")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the counts before any test module is imported."""
     if config.getoption("--long"):
         os.environ[counts.VARIABLE] = "1"
+    for option, variable in (("--minutes", counts.MINUTES_VARIABLE), ("--seed", counts.SEED_VARIABLE)):
+        if (given := config.getoption(option)) is not None:
+            os.environ[variable] = str(given)
     hypothesis.settings.register_profile(
         "ledger",
         deadline=None,

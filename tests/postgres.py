@@ -64,15 +64,49 @@ class PostgreSQL:
             os.chown(self._data, NOBODY, NOBODY)
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._binaries: Path | None = None
 
     def start(self) -> None:
         """Make the data directory and start the server; returns when it answers."""
         binaries = self._find_binaries()
         self._run([binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
                    "--locale=C", "--no-sync", "--no-instructions"])  # fmt: skip
+        self._launch(binaries)
+
+    def crash(self, sent: signal.Signals = signal.SIGKILL) -> None:
+        """End the server without order: `kill -9`, or an immediate stop by SIGQUIT. `resume` recovers what it left."""
+        if self._process is not None:
+            self._process.send_signal(sent)
+            self._process.wait(START_SECONDS)
+
+    def resume(self) -> None:
+        """Start again after a crash; returns when it answers. The server ends with the thread that calls this."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._launch(self._binaries or self._find_binaries())
+            except RuntimeError:  # connections of the server that was killed may still be ending, with its memory
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket that it listens on."""
+        return self._home / ".s.PGSQL.5432"
+
+    @property
+    def log(self) -> str:
+        """Everything that it has logged, crashes and recoveries included."""
+        return (self._home / "log").read_text(errors="replace")
+
+    def _launch(self, binaries: Path) -> None:
+        self._binaries = binaries
         settings = {"listen_addresses": "", "unix_socket_directories": self._home, "max_connections": 200}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (self._home / "log").open("wb") as log:
+        with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [binaries / "postgres", "-D", self._data, *options],
                 stdout=log, stderr=log, preexec_fn=_end_with_parent, **self._identity(),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unittest import mock
 
-from ledger.config import VARIABLES, Settings
+import pytest
+
+from ledger import logs
+from ledger.config import ALL, NOTABLE, VARIABLES, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +28,24 @@ def test_an_argument_wins_over_its_variable(tmp_path: Path) -> None:
     assert (given.data, given.public_url) == (tmp_path, "https://other.example")
     taken = Settings.from_environment(environ)
     assert (str(taken.data), taken.public_url) == ("/elsewhere", "https://kgo.example")
+
+
+def test_log_lines_suit_whoever_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets text and anything else JSON, unless a variable says which; a request gets a line if notable."""
+    for terminal, style in ((True, logs.TEXT), (False, logs.JSON)):
+        monkeypatch.setattr("sys.stderr", mock.Mock(isatty=lambda terminal=terminal: terminal))
+        settings = Settings.from_environment({})
+        assert (settings.log, settings.access_log) == (style, NOTABLE)
+        for wanted in logs.STYLES:
+            assert Settings.from_environment({"KGO_LOG": wanted}).log == wanted
+    assert Settings.from_environment({"KGO_ACCESS_LOG": "all"}).access_log == ALL
+
+
+@pytest.mark.parametrize("name", ["KGO_LOG", "KGO_ACCESS_LOG"])
+def test_a_value_that_a_setting_cannot_have_is_refused(name: str) -> None:
+    """The variable is named, with the values that it may have."""
+    with pytest.raises(ValueError, match=f"{name}: use one of "):
+        Settings.from_environment({name: "loud"})
 
 
 def test_postgresql_urls_get_the_driver_that_is_installed() -> None:

@@ -82,7 +82,7 @@ def test_the_database_itself_refuses_to_change_the_journal(database_url: str, tm
     for table in JOURNAL:
         for verb in verbs:
             with (
-                installation.database.engine.connect() as connection,
+                installation.database.writing.connect() as connection,
                 pytest.raises(DBAPIError, match="append-only"),
             ):
                 connection.exec_driver_sql(verb.format(table))

@@ -9,19 +9,26 @@ from typing import Any
 from marshmallow import ValidationError, fields, validates_schema
 
 from api.schemas.base import (
+    ACCOUNT_LENGTH,
     COUNT_MESSAGE,
     AccountPath,
     Choice,
     In,
     Instant,
+    Items,
     Money,
     Out,
     Text,
     Whole,
     amount,
+    is_account,
     items_of,
+    plain_instant,
 )
-from ledger.values import SLUG
+from api.services import CityFacts
+from ledger.book.accounts import Balance
+from ledger.book.journal import Posted
+from ledger.values import AMOUNT_LIMIT, SLUG
 
 GRANT, FUND, TRANSFER, REVERSE = "grant", "fund", "transfer", "reverse"
 BATCH_LIMIT = 1_000
@@ -82,6 +89,17 @@ class EntryIn(In):
         if faults:
             raise ValidationError(faults)
 
+    def plain(self, data: dict[str, Any]) -> Order | None:
+        """Two accounts and an amount, nothing else."""
+        if data.keys() != _PLAIN_ENTRY or data["kind"] not in _PLAIN_KINDS:
+            return None
+        source, target, amount_minor = data["from"], data["to"], data["amount_minor"]
+        if type(amount_minor) is not int or not 0 < amount_minor < AMOUNT_LIMIT:
+            return None
+        if not _is_plain_account(source) or not _is_plain_account(target):
+            return None
+        return self.build({"kind": data["kind"], "source": source, "target": target, "amount_minor": amount_minor})
+
     def build(self, data: dict[str, Any]) -> Order:
         """The order, its accounts filled in."""
         kind, activity, reason = data["kind"], data.get("activity"), data.get("reason")
@@ -98,6 +116,12 @@ class EntryIn(In):
 
 
 _NAMES = {"source": "from", "target": "to"}
+_PLAIN_KINDS = (GRANT, FUND, TRANSFER)
+_PLAIN_ENTRY = frozenset({"kind", "from", "to", "amount_minor"})
+
+
+def _is_plain_account(path: Any) -> bool:
+    return type(path) is str and len(path) <= ACCOUNT_LENGTH and is_account(path)
 
 
 def _open_ends(kind: str, data: dict[str, Any]) -> set[str]:
@@ -107,6 +131,9 @@ def _open_ends(kind: str, data: dict[str, Any]) -> set[str]:
     if kind == FUND:
         return set() if "activity" in data else {"target"}
     return {"source", "target"}
+
+
+_ENTRY = EntryIn()
 
 
 class EntriesIn(In):
@@ -122,6 +149,19 @@ class EntriesIn(In):
         given = original.get("entries") if isinstance(original, dict) else None
         if isinstance(given, list) and not 1 <= len(given) <= BATCH_LIMIT:
             raise ValidationError({"entries": [f"Give 1 to {BATCH_LIMIT} entries."]})
+
+    def plain(self, data: dict[str, Any]) -> Orders | None:
+        """Plain entries alone."""
+        given = data.get("entries")
+        if len(data) != 1 or type(given) is not list or not 1 <= len(given) <= BATCH_LIMIT:
+            return None
+        orders = []
+        for one in given:
+            order = _ENTRY.plain(one) if type(one) is dict else None
+            if order is None:
+                return None
+            orders.append(order)
+        return Orders(tuple(orders))
 
     def build(self, data: dict[str, Any]) -> Orders:
         """The orders."""
@@ -147,6 +187,20 @@ class PostedOut(Money):
         metadata={"type": ["string", "null"], "description": "null where it is a person's"},
     )
 
+    def plain(self, value: Posted, city: CityFacts) -> dict[str, Any]:
+        """As declared above."""
+        return {
+            "symbol": city.symbol,
+            "scale": city.scale,
+            "entry": value.seq,
+            "id": value.id,
+            "kind": value.kind,
+            "at": plain_instant(value.at),
+            "amount_minor": value.amount_minor,
+            "from": _public(value.source),
+            "to": _public(value.target),
+        }
+
 
 def _public(path: str | None) -> str | None:
     """An account as staff may see it: a person's is not told, since a reversal would open its handle."""
@@ -158,6 +212,13 @@ class BatchOut(Out):
 
     items = fields.List(fields.Nested(PostedOut))
     next = fields.Integer(allow_none=True, metadata={"description": "Always null: a batch comes at once."})
+
+    def plain(self, value: Items, city: CityFacts) -> dict[str, Any]:
+        """As declared above."""
+        return {"items": [_POSTED.plain(one, city) for one in value.items], "next": value.next}
+
+
+_POSTED = PostedOut()
 
 
 class EntryOut(Money):
@@ -203,6 +264,19 @@ class BalanceOut(Money):
     held_minor = fields.Integer(metadata={"example": 500})
     available_minor = fields.Integer(metadata={"example": 1000})
     as_of_seq = fields.Integer(metadata={"description": "The last entry that counts; -1 before the first."})
+
+
+def plain_balance(value: Balance, city: CityFacts) -> dict[str, Any]:
+    """What `BalanceOut` dumps."""
+    return {
+        "symbol": city.symbol,
+        "scale": city.scale,
+        "account": value.account,
+        "posted_minor": value.posted_minor,
+        "held_minor": value.held_minor,
+        "available_minor": value.available_minor,
+        "as_of_seq": value.as_of_seq,
+    }
 
 
 class StatementQuery(In):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validates_schema
 
-from api.schemas.base import Choice, Flag, In, Instant, Money, Out, Text, Whole, amount
+from api.schemas.base import Choice, Flag, In, Instant, Money, Out, Text, Whole, amount, is_plain_text
 from ledger.programme import activities
 from ledger.programme.activities import ActivityChange, NewActivity
 from ledger.programme.checkins import CheckIn
@@ -16,6 +16,8 @@ COUNT = f"Give 1 to {CAP_LIMIT}, or leave it empty for no limit."
 SEATS = "Give a whole number from 1, or leave it empty for no limit."
 ALL_DAY = ("00:00", "24:00")
 SESSION_LIMIT = 200
+CODE_LENGTH = 300
+TURN_LENGTH = 200
 _POLICY = ("amount_minor", "max_per_person", "max_per_day", "code_once")
 
 
@@ -209,7 +211,18 @@ class CodeOut(Out):
 class CheckInIn(In):
     """A scanned code: its 20 characters, or the whole address."""
 
-    code = Text(required=True, longest=300, metadata={"example": "kkm3p4aaaaaaq7w2xk5z"})
-    turn = Text(longest=200, metadata={"description": "From the page that the code opened, if it did."})
+    code = Text(required=True, longest=CODE_LENGTH, metadata={"example": "kkm3p4aaaaaaq7w2xk5z"})
+    turn = Text(longest=TURN_LENGTH, metadata={"description": "From the page that the code opened, if it did."})
 
     command = CheckIn
+
+    def plain(self, data: dict[str, Any]) -> CheckIn | None:
+        """A code alone, or with a turn."""
+        code, turn = data.get("code"), data.get("turn")
+        if not is_plain_text(code, CODE_LENGTH):
+            return None
+        if len(data) == 1:
+            return CheckIn(code.strip())
+        if len(data) == 2 and is_plain_text(turn, TURN_LENGTH):
+            return CheckIn(code.strip(), turn.strip())
+        return None

@@ -6,12 +6,27 @@ from typing import Any
 
 from marshmallow import fields
 
-from api.schemas.base import AMOUNT_MESSAGE, Choice, Flag, In, Instant, Link, Money, Out, Text, Whole, amount
-from api.schemas.money import BalanceOut
+from api.schemas.base import (
+    AMOUNT_MESSAGE,
+    Choice,
+    Flag,
+    In,
+    Instant,
+    Link,
+    Money,
+    Out,
+    Text,
+    Whole,
+    amount,
+    plain_instant,
+)
+from api.schemas.money import BalanceOut, plain_balance
+from api.services import CityFacts
 from ledger.commerce import promotions, shops
 from ledger.commerce.promotions import COUNT_LIMIT, NewPromotion, PromotionChange
 from ledger.commerce.shops import NewShop
 from ledger.errors import ValidationFailed
+from ledger.programme.checkins import Recorded
 
 STOCK = f"Give a whole number from 0 to {COUNT_LIMIT}, or nothing."
 PER_LEARNER = f"Give a whole number from 1 to {COUNT_LIMIT}, or nothing."
@@ -29,6 +44,21 @@ class CheckedInOut(Money):
     name_th = fields.String()
     name_en = fields.String()
     session = fields.String()
+
+    def plain(self, value: Recorded, city: CityFacts) -> dict[str, Any]:
+        """As declared above."""
+        return {
+            "symbol": city.symbol,
+            "scale": city.scale,
+            "entry": value.entry,
+            "at": plain_instant(value.at),
+            "amount_minor": value.amount_minor,
+            "balance": plain_balance(value.balance, city),
+            "activity": value.activity,
+            "name_th": value.name_th,
+            "name_en": value.name_en,
+            "session": value.session,
+        }
 
 
 class ShopIn(In):

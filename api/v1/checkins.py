@@ -30,7 +30,7 @@ routes = Operations("check-ins", "Earning: a learner checks in at an activity an
         "budget_exhausted",
     ),
     summary="Check in with a scanned code",
-    staged=lambda _command: True,
+    reads=checkins.reads,
     description="One reward per learner, activity and session: another try answers `already_checked_in` with the "
     "first entry, which is good news and may be shown as such.",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from api.operations import CITY, Ask, Operations
@@ -22,6 +23,7 @@ from api.schemas.money import (
 from ledger.book import accounts, entries, seal, transfers, tree
 from ledger.book.journal import Posted
 from ledger.book.unit import Unit
+from ledger.book.writer import Steps
 from ledger.errors import LedgerError, ValidationFailed
 from ledger.people.roles import Principal
 from ledger.proof.checkpoint import parse
@@ -29,6 +31,13 @@ from ledger.proof.checkpoint import parse
 routes = Operations("entries", "The book: the treasurer's entries, and every entry of the public log.")
 PERMISSION = "entry.post"
 MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversible")
+
+
+def _reads(orders: Sequence[Order]) -> Steps | None:
+    """The accounts that these move between; None where one is reversed, whose accounts only its entry tells."""
+    if any(order.kind == REVERSE for order in orders):
+        return None
+    return [lambda _unit: transfers.reads(path for order in orders for path in (order.source, order.target))]
 
 
 @routes.write(
@@ -40,7 +49,7 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
     status=201,
     problems=MONEY,
     summary="Grant, fund, transfer or reverse",
-    staged=lambda order: order.kind != REVERSE,
+    reads=lambda _caller, order: _reads([order]),
     example={"kind": "fund", "activity": "old-town-walk", "amount_minor": 500000},
 )
 def post(unit: Unit, caller: Principal, command: Order) -> Posted:
@@ -57,7 +66,7 @@ def post(unit: Unit, caller: Principal, command: Order) -> Posted:
     status=201,
     problems=MONEY,
     summary="Post up to 1,000 entries, all or none",
-    staged=lambda orders: all(order.kind != REVERSE for order in orders.entries),
+    reads=lambda _caller, orders: _reads(orders.entries),
     description="A refusal names the entry by its `index`, or the field as `entries.<index>.<field>`.",
 )
 def post_batch(unit: Unit, caller: Principal, command: Orders) -> Items:

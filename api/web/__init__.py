@@ -8,6 +8,7 @@ from flask import Flask, current_app, g, request, url_for
 
 from api import auth
 from api.web import (
+    airdrops,
     audit,
     checkins,
     kiosk,
@@ -29,7 +30,7 @@ from ledger.people.roles import PERMISSIONS
 
 __all__ = ["problem_page", "register"]
 
-PAGES = (audit, checkins, kiosk, landing, learner, market, programme, promotions, redemptions, shop, steward)
+PAGES = (airdrops, audit, checkins, kiosk, landing, learner, market, programme, promotions, redemptions, shop, steward)
 """The modules that declare views; importing them declares."""
 
 problem_page = landing.show_problem
@@ -50,7 +51,11 @@ SHOP_WAYS: Ways = (
 )
 DESK_WAYS: Ways = (
     ("desk", N_("Desk"), ()),
-    ("steward_activities", N_("Activities"), ("steward_activity", "activity_new", "activity_edit")),
+    (
+        "steward_activities",
+        N_("Activities"),
+        ("steward_activity", "activity_new", "activity_edit", "airdrop_list", "airdrop_new", "airdrop"),
+    ),
     ("treasury", N_("Treasury"), ("fund", "grant")),
     ("steward_shops", N_("Shops"), ("steward_promotions", "shop_link")),
     ("city_figures", N_("Figures"), ()),

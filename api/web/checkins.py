@@ -61,7 +61,8 @@ def claim(visit: Visit, code: str) -> Answer:
         return _join_and_claim(visit, command)
     learner = visit.learner
     try:
-        entry = visit.write(lambda unit: str(checkins.record(unit, learner, command).entry), learner)
+        reads = checkins.reads(learner, command)
+        entry = visit.write(lambda unit: str(checkins.record(unit, learner, command).entry), learner, reads=reads)
     except Refused as refusal:
         if refusal.code != "already_checked_in":
             raise

@@ -29,6 +29,7 @@ from api.services import CityFacts, services
 from ledger.book import cities
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
+from ledger.book.writer import Steps
 from ledger.people.roles import PERMISSIONS, Principal, require
 from ledger.values import random_id, to_milliseconds
 
@@ -101,20 +102,28 @@ class Visit:
         """A message in the visitor's language."""
         return services().catalogue.text(self.language, msgid, **params)
 
-    def write(self, run: Callable[[Unit], str], principal: Principal | None = None, *, keyed: bool = True) -> str:
+    def write(
+        self,
+        run: Callable[[Unit], str],
+        principal: Principal | None = None,
+        *,
+        keyed: bool = True,
+        reads: Steps | None = None,
+    ) -> str:
         """Run a command of the sent form and return its text, or the text of the first time the form came.
 
         Args:
             run: the command; it returns a text.
             principal: whose the form's idempotency key is; the visit's principal if not given.
             keyed: False for a form that may be sent again and then means a second time.
+            reads: what the command will read, if it writes through the unit alone, as for an operation.
 
         Raises:
             LedgerError: what the command refused with.
         """
         self.close()
         scope = _scope(principal or self.principal) if keyed else None
-        return writing.submit(self.city.id, run, lambda text: str(text).encode(), scope).body.decode()
+        return writing.submit(self.city.id, run, lambda text: str(text).encode(), scope, reads=reads).body.decode()
 
     def address(self, endpoint: str, **values: Any) -> str:
         """The path of a page of this city."""

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, CheckConstraint, Text, bindparam, func, select, update
+from sqlalchemy import BigInteger, CheckConstraint, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import blinding, entries
 from ledger.book.legs import Leg, Opening
 from ledger.book.unit import Unit
-from ledger.db import Base, Ordered, insert_rows
+from ledger.db import Base, Ordered
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.proof.replay import SUMS
 from ledger.proof.rules import NAMED_ACCOUNTS, TOTALS, account_type
+from ledger.rows import Look, Rows
 from ledger.values import AMOUNT_LIMIT
 
 
@@ -41,8 +42,7 @@ class Account(Base):
     version: Mapped[int] = mapped_column(BigInteger)
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """An account's balances inside a unit of work, minor units."""
 
     posted: int
@@ -70,8 +70,7 @@ class Balance:
         return self.posted_minor - self.held_minor
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """What one side of a posting does to an account. `nonce` opens the handle of a personal account."""
 
     account: str
@@ -85,34 +84,20 @@ class Effect:
 class _Accounts:
     """The projection of balances, keyed by path."""
 
-    def load(self, session: Session, city: str, key: str) -> State | None:
-        row = session.connection().execute(_LOAD, {"city": city, "path": key}).one_or_none()
-        return State(*row) if row else None
+    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, State]:
+        return {row[0]: State(*row[1:]) for row in _LOOK.find(session, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[Any, State, bool]]) -> None:
-        new = [_columns(city, path, state) for path, state, is_new in changed if is_new]
-        old = [_columns(city, path, state) for path, state, is_new in changed if not is_new]
-        if new:
-            insert_rows(session, Account, new)
-        if old:
-            session.connection().execute(_UPDATE, [{f"b_{name}": value for name, value in row.items()} for row in old])
+    def save(self, session: Session, city: str, changed: list[tuple[str, State]]) -> None:
+        _ROWS.write(session, [(city, path, *state) for path, state in changed])
 
 
 ACCOUNTS = _Accounts()
 
-_LOAD = select(*(Account.__table__.c[name] for name in ("posted", "held", "version"))).where(
-    Account.__table__.c.city == bindparam("city"), Account.__table__.c.path == bindparam("path")
+_ROWS = Rows(Account, replace=True)
+_LEGS, _OPENINGS = Rows(Leg), Rows(Opening)
+_LOOK = Look(
+    "SELECT path, posted, held, version FROM {keys} CROSS JOIN accounts WHERE city = ? AND path = keys.key", "key"
 )
-
-_UPDATE = (
-    update(Account.__table__)  # type: ignore[arg-type]
-    .where(Account.city == bindparam("b_city"), Account.path == bindparam("b_path"))
-    .values(posted=bindparam("b_posted"), held=bindparam("b_held"), version=bindparam("b_version"))
-)
-
-
-def _columns(city: str, path: str, state: State) -> dict[str, Any]:
-    return {"city": city, "path": path, "posted": state.posted, "held": state.held, "version": state.version}
 
 
 def open_account(unit: Unit, path: str) -> None:
@@ -157,32 +142,25 @@ def apply(unit: Unit, seq: int, effects: Sequence[Effect]) -> None:
     after: dict[str, State] = {}
     legs: list[tuple[Effect, State]] = []
     for effect in effects:
-        before = after.get(effect.account) or state(unit, effect.account)
-        now = State(before.posted + effect.posted_change, before.held + effect.held_change, before.version + 1)
-        if now.available < 0 and now.available < before.available and effect.account != "issuance":
+        account, _, _, posted_change, held_change, _ = effect
+        before = after.get(account) or state(unit, account)
+        posted, held = before.posted + posted_change, before.held + held_change
+        available = posted - held
+        if available < 0 and available < before.available and account != "issuance":
             raise _shortfall(effect, before)
-        if abs(now.posted) >= AMOUNT_LIMIT:
+        if not -AMOUNT_LIMIT < posted < AMOUNT_LIMIT:
             raise ValidationFailed({"amount_minor": "Give less: a balance stays below 2**53 minor units."})
-        after[effect.account] = now
+        after[account] = now = State(posted, held, before.version + 1)
         legs.append((effect, now))
     for path, now in after.items():
         unit.put(ACCOUNTS, path, now)
-    for effect, now in legs:
-        row: dict[str, Any] = {
-            "account": effect.account,
-            "version": now.version,
-            "seq": seq,
-            "line": effect.line,
-            "side": effect.side,
-            "posted_change": effect.posted_change,
-            "held_change": effect.held_change,
-            "posted_after": now.posted,
-            "held_after": now.held,
-        }
-        if effect.nonce is None:
-            unit.insert(Leg, **row)
+    city = unit.city.id
+    for (account, line, side, posted_change, held_change, nonce), (posted, held, version) in legs:
+        row = (city, account, version, seq, line, side, posted_change, held_change, posted, held)
+        if nonce is None:
+            unit.insert(_LEGS, row)
         else:
-            unit.insert(Opening, nonce=effect.nonce, **row)
+            unit.insert(_OPENINGS, (*row, nonce))
 
 
 def _shortfall(effect: Effect, before: State) -> Refused:

@@ -8,15 +8,16 @@ the key and the openings makes that true for everybody.
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import LargeBinary, Text, bindparam, select
+from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.unit import Unit
-from ledger.db import Base, insert_rows
+from ledger.db import Base
 from ledger.errors import NotFound
 from ledger.proof import handles
+from ledger.rows import Look, Rows
 
 
 class BlindingKey(Base):
@@ -32,19 +33,19 @@ class BlindingKey(Base):
 class _Keys:
     """The projection of blinding keys, keyed by account; written once."""
 
-    def load(self, session: Session, city: str, key: str) -> bytes | None:
-        return session.connection().scalar(_LOAD, {"city": city, "account": key})
+    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return dict(_LOOK.find(session, [(key,) for key in keys], city))
 
-    def save(self, session: Session, city: str, changed: list[tuple[Any, bytes, bool]]) -> None:
-        insert_rows(
-            session, BlindingKey, [{"city": city, "account": account, "key": key} for account, key, _ in changed]
-        )
+    def save(self, session: Session, city: str, changed: list[tuple[str, bytes]]) -> None:
+        _ROWS.write(session, [(city, account, key) for account, key in changed])
 
 
 KEYS = _Keys()
 
-_LOAD = select(BlindingKey.__table__.c.key).where(
-    BlindingKey.__table__.c.city == bindparam("city"), BlindingKey.__table__.c.account == bindparam("account")
+_ROWS = Rows(BlindingKey)
+_LOOK = Look(
+    "SELECT account, blinding_keys.key FROM {keys} CROSS JOIN blinding_keys WHERE city = ? AND account = keys.key",
+    "key",
 )
 
 

@@ -9,17 +9,19 @@ and for any other entry from its reversal on; it is a projection of the journal,
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, bindparam, select, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.journal import Origin
 from ledger.book.unit import Unit
-from ledger.db import Base, Instant, insert_rows
+from ledger.db import Base, Instant
 from ledger.errors import NotFound
+from ledger.rows import Look, Rows, ask
+from ledger.values import from_milliseconds, to_milliseconds
 
 HELD, CAPTURED, RELEASED, EXPIRED, MOVED = "held", "captured", "released", "expired", "moved"
 """The states: a hold that is open, or how it ended; MOVED is a case that began by moving (a redeem, a reversal)."""
@@ -51,8 +53,7 @@ class Case(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
-@dataclass(frozen=True)
-class CaseState:
+class CaseState(NamedTuple):
     """A case as the running command sees it; the fields of the table, without the key."""
 
     entry_id: str
@@ -68,46 +69,40 @@ class CaseState:
     ended_at: datetime | None
 
 
-_FIELDS = tuple(CaseState.__dataclass_fields__)
-
-
 class _Cases:
     """The projection of cases, keyed by the seq of the first entry."""
 
-    def load(self, session: Session, city: str, key: int) -> CaseState | None:
-        row = session.connection().execute(_LOAD, {"city": city, "seq": key}).one_or_none()
-        return CaseState(*row) if row else None
+    def load(self, session: Session, city: str, keys: Sequence[int]) -> dict[int, CaseState]:
+        return {row[0]: _read(CaseState(*row[1:])) for row in _LOOK.find(session, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[Any, CaseState, bool]]) -> None:
-        new = [{"city": city, "seq": seq, **asdict(state)} for seq, state, is_new in changed if is_new]
-        old = [{"b_city": city, "b_seq": seq, **_bound(state)} for seq, state, is_new in changed if not is_new]
-        if new:
-            insert_rows(session, Case, new)
-        if old:
-            session.connection().execute(_UPDATE, old)
-
-
-def _bound(state: CaseState) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in asdict(state).items()}
+    def save(self, session: Session, city: str, changed: list[tuple[int, CaseState]]) -> None:
+        _ROWS.write(session, [(city, seq, *_stored(state)) for seq, state in changed])
 
 
 CASES = _Cases()
 
-_DUE = select(Case.__table__.c.seq).where(
-    Case.__table__.c.city == bindparam("city"),
-    Case.__table__.c.state == HELD,
-    Case.__table__.c.expires_at <= bindparam("now"),
+_ROWS = Rows(Case, replace=True)
+_LOOK = Look(
+    f"SELECT seq, {', '.join(CaseState._fields)} FROM {{keys}} CROSS JOIN cases "
+    "WHERE city = ? AND seq = CAST(keys.key AS BIGINT)",
+    "key",
 )
+_DUE = f"SELECT seq FROM cases WHERE city = ? AND state = '{HELD}' AND expires_at <= ? ORDER BY seq"
 
-_LOAD = select(*(Case.__table__.c[name] for name in _FIELDS)).where(
-    Case.__table__.c.city == bindparam("city"), Case.__table__.c.seq == bindparam("seq")
-)
 
-_UPDATE = (
-    update(Case.__table__)  # type: ignore[arg-type]
-    .where(Case.city == bindparam("b_city"), Case.seq == bindparam("b_seq"))
-    .values({name: bindparam(f"b_{name}") for name in _FIELDS})
-)
+def _read(row: CaseState) -> CaseState:
+    """A case whose instants were milliseconds."""
+    return _with_instants(row, from_milliseconds)
+
+
+def _stored(state: CaseState) -> CaseState:
+    """A case with its instants in milliseconds."""
+    return _with_instants(state, to_milliseconds)
+
+
+def _with_instants(state: CaseState, change: Callable[[Any], Any]) -> CaseState:
+    expires_at, ended_at = (None if at is None else change(at) for at in (state.expires_at, state.ended_at))
+    return state._replace(expires_at=expires_at, ended_at=ended_at)
 
 
 def case(unit: Unit, seq: int) -> CaseState:
@@ -129,4 +124,4 @@ def origin(seq: int, state: CaseState) -> Origin:
 
 def due(unit: Unit) -> list[int]:
     """The holds that have run out by the unit's time, in the order of the log."""
-    return sorted(unit.session.connection().scalars(_DUE, {"city": unit.city.id, "now": unit.now}))
+    return [seq for (seq,) in ask(unit.session, _DUE, unit.city.id, unit.now_ms)]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, SmallInteger, Text, select
@@ -27,6 +27,8 @@ from ledger.db import Base, Instant, Json
 from ledger.errors import LedgerError, NotFound
 from ledger.proof.checkpoint import vkey
 from ledger.proof.merkle import Frontier
+from ledger.rows import Entities, ask, run
+from ledger.values import from_milliseconds
 
 
 class City(Base):
@@ -56,6 +58,13 @@ class Head(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     frontier: Mapped[bytes] = mapped_column(LargeBinary)
     last_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class LogEnd(NamedTuple):
+    """Where a city's log ends, while the head row is held."""
+
+    frontier: Frontier
+    last_at: datetime
 
 
 class KeysMissing(LedgerError):
@@ -152,6 +161,30 @@ def get(session: Session, city_id: str) -> City:
     if city is None:
         raise NotFound("city", city_id)
     return city
+
+
+def take_head(session: Session, city_id: str) -> tuple[City, LogEnd]:
+    """Hold the city's head row until the transaction ends; the city as it is now, and where its log ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    held = " FOR UPDATE OF heads" if session.connection().dialect.name == "postgresql" else ""
+    found = ask(session, _HEAD + held, city_id)
+    if not found:
+        raise NotFound("city", city_id)
+    frontier, last_at, *city = found[0]
+    return _CITIES.of(*city), LogEnd(Frontier.from_bytes(bytes(frontier)), from_milliseconds(last_at))
+
+
+def move_head(session: Session, city_id: str, frontier: Frontier, last_at_ms: int) -> None:
+    """Write where the log ends from now on."""
+    run(session, _MOVE_HEAD, frontier.size, frontier.to_bytes(), last_at_ms, city_id)
+
+
+_CITIES = Entities(City)
+_HEAD = f"SELECT frontier, last_at, {_CITIES.columns} FROM heads JOIN cities ON id = city WHERE city = ?"
+_MOVE_HEAD = "UPDATE heads SET size = ?, frontier = ?, last_at = ? WHERE city = ?"
 
 
 def by_code_prefix(session: Session, prefix: str) -> City | None:

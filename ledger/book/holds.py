@@ -8,7 +8,6 @@ entry would tell that two cases belong to one person.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -103,7 +102,7 @@ def refund(unit: Unit, seq: int, amount: int | None = None, *, actor: str) -> Po
     posted = journal.append(
         unit, "refund", [moving(state.target, state.source, amount)], actor=actor, origin=origin(seq, state)
     )
-    unit.put(CASES, seq, replace(state, refunded_minor=state.refunded_minor + amount))
+    unit.put(CASES, seq, state._replace(refunded_minor=state.refunded_minor + amount))
     return posted
 
 
@@ -122,4 +121,4 @@ def _free(unit: Unit, seq: int, held: CaseState, kind: str, end: str, actor: str
 
 
 def _ended(held: CaseState, end: str, posted: Posted, moved_minor: int = 0) -> CaseState:
-    return replace(held, state=end, moved_minor=moved_minor, ended_by=posted.seq, ended_at=posted.at)
+    return held._replace(state=end, moved_minor=moved_minor, ended_by=posted.seq, ended_at=posted.at)

@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from sqlalchemy import LargeBinary, Text, bindparam, select
+from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.cities import CityKeys
 from ledger.book.unit import Unit
-from ledger.db import Base, Instant, insert_rows
+from ledger.db import Base, Instant
 from ledger.errors import Refused
+from ledger.lookup import Lookups
+from ledger.rows import Look, Rows
 
 NONCE_BYTES = 12
 
@@ -59,40 +62,44 @@ class Scope:
         return f"{self.principal}\n{self.route}\n{self.key}".encode()
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What stands under a key: the SHA-256 of the request, the encrypted answer, and when it was given."""
+class _Answer(NamedTuple):
+    """What stands under a key: the SHA-256 of the request, the encrypted answer, and when it was given (ms)."""
 
     request: bytes
     answer: bytes
-    at: datetime
+    at: int
 
 
 class _Answers:
     """The projection of stored answers, keyed by the key's hash; written once."""
 
-    def load(self, session: Session, city: str, key: str) -> _Answer | None:
-        row = session.connection().execute(_LOAD, {"city": city, "key": key}).one_or_none()
-        return _Answer(*row) if row else None
+    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, _Answer]:
+        return {row[0]: _Answer(*row[1:]) for row in _LOOK.find(session, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[Any, _Answer, bool]]) -> None:
-        insert_rows(session, StoredAnswer, [{"city": city, "key": key, **vars(one)} for key, one, _ in changed])
+    def save(self, session: Session, city: str, changed: list[tuple[str, _Answer]]) -> None:
+        _ROWS.write(session, [(city, key, *answer) for key, answer in changed])
 
 
 ANSWERS = _Answers()
 
-_LOAD = select(*(StoredAnswer.__table__.c[name] for name in ("request", "answer", "at"))).where(
-    StoredAnswer.__table__.c.city == bindparam("city"), StoredAnswer.__table__.c.key == bindparam("key")
+_FIND = "SELECT request, answer, at FROM idempotency WHERE city = ? AND key = ?"
+
+_ROWS = Rows(StoredAnswer)
+_LOOK = Look(
+    "SELECT idempotency.key, request, answer, at FROM {keys} CROSS JOIN idempotency "
+    "WHERE city = ? AND idempotency.key = keys.sought",
+    "sought",
 )
 
 
-def find(session: Session, city: str, keys: CityKeys, scope: Scope) -> bytes | None:
-    """The answer that was given before the current batch, or None.
+def find(lookups: Lookups, city: str, keys: CityKeys, scope: Scope) -> bytes | None:
+    """The answer that was given before, or None; outside any transaction.
 
     Raises:
         Refused: `idempotency_conflict`: the key was used with another body.
     """
-    return _opened(ANSWERS.load(session, city, scope.key_hash(keys)), keys, scope)
+    row = lookups.one(_FIND, city, scope.key_hash(keys))
+    return None if row is None else _opened(_Answer(*row), keys, scope)
 
 
 def recall(unit: Unit, scope: Scope) -> bytes | None:
@@ -108,7 +115,7 @@ def store(unit: Unit, scope: Scope, answer: bytes) -> None:
     """Stage the answer of the running command."""
     nonce = os.urandom(NONCE_BYTES)
     sealed = nonce + scope.cipher(unit.keys).encrypt(nonce, answer, None)
-    unit.put(ANSWERS, scope.key_hash(unit.keys), _Answer(scope.request, sealed, unit.now))
+    unit.put(ANSWERS, scope.key_hash(unit.keys), _Answer(scope.request, sealed, unit.now_ms))
 
 
 def _opened(stored: _Answer | None, keys: CityKeys, scope: Scope) -> bytes | None:

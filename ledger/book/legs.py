@@ -50,4 +50,4 @@ class Opening(_LegColumns, Base):
         Index("openings_by_seq", "city", "seq"),
     )
 
-    nonce: Mapped[bytes] = mapped_column(LargeBinary)
+    nonce: Mapped[bytes] = mapped_column(LargeBinary, sort_order=1)

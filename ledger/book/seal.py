@@ -12,16 +12,17 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Text, select, update
+from sqlalchemy import BigInteger, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.book import tree
-from ledger.book.cities import City, CityKeys, Head
+from ledger.book import cities, tree
+from ledger.book.cities import City, CityKeys, LogEnd
 from ledger.book.unit import Unit
 from ledger.db import Base
 from ledger.errors import LedgerError
 from ledger.proof.checkpoint import Checkpoint, parse, sign, verify
 from ledger.proof.merkle import Frontier
+from ledger.rows import Rows
 
 
 class SignedCheckpoint(Base):
@@ -43,17 +44,16 @@ class LogBehindPublished(LedgerError):
     code = "log_behind_published"
 
 
-def seal(unit: Unit, head: Head) -> str:
-    """Stage tiles, checkpoint and head for the unit's new leaves; the signed note."""
-    frontier = Frontier.from_bytes(head.frontier).append(unit.leaf_hashes)
+_CHECKPOINTS = Rows(SignedCheckpoint)
+
+
+def seal(unit: Unit, end: LogEnd) -> str:
+    """Stage tiles and checkpoint for the unit's new leaves, and move the head; the signed note."""
+    frontier = end.frontier.append(unit.leaf_hashes)
     note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
     tree.grow(unit)
-    unit.insert(SignedCheckpoint, size=frontier.size, note=note)
-    unit.session.execute(
-        update(Head)
-        .where(Head.city == unit.city.id)
-        .values(size=frontier.size, frontier=frontier.to_bytes(), last_at=unit.now)
-    )
+    unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note))
+    cities.move_head(unit.session, unit.city.id, frontier, unit.now_ms)
     return note
 
 
@@ -97,8 +97,8 @@ class Published:
             draft.write_text(note, "utf-8")
             draft.replace(path)
 
-    def check(self, session: Session, city: City, keys: CityKeys) -> None:
-        """Make sure that the database extends what was shown.
+    def check(self, session: Session, city: City, keys: CityKeys, size: int) -> None:
+        """Make sure that the database, whose log has `size` entries, extends what was shown.
 
         Raises:
             LogBehindPublished: it does not.
@@ -108,6 +108,5 @@ class Published:
         if not path.exists():
             return
         shown = verify(path.read_text("utf-8"), keys.vkey)
-        size = session.scalars(select(Head.size).where(Head.city == city.id)).one()
         if size < shown.size or tree.root_at(session, city.id, shown.size) != shown.root:
             raise LogBehindPublished(city=city.id, shown_size=shown.size, size=size)

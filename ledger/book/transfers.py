@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
 from ledger.book import entries, journal
+from ledger.book.accounts import ACCOUNTS
+from ledger.book.blinding import KEYS
 from ledger.book.cases import CASES, MOVED, CaseState
 from ledger.book.journal import Origin, Posted, moving
 from ledger.book.legs import SIDES, Opening
-from ledger.book.unit import Unit
+from ledger.book.unit import Place, Unit
 from ledger.errors import LedgerError, Refused
 from ledger.proof.rules import ALLOWED, FOLLOWING, REVERSIBLE, STILL, account_type
 from ledger.values import check_amount
@@ -21,8 +22,7 @@ _DIRECT = frozenset(move for move in ALLOWED if move[0] not in FOLLOWING | STILL
 """What `post` moves; the steps of a case have verbs of their own, which keep the case."""
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """One movement of `amount_minor` from `source` to `target`, accounts by their paths."""
 
     kind: str
@@ -69,6 +69,7 @@ def post_many(unit: Unit, transfers: Sequence[Transfer], *, actor: str) -> list[
     Raises:
         Refused, NotFound, ValidationFailed: as `post`; the running attempt undoes what came before.
     """
+    unit.fetch(reads(path for transfer in transfers for path in (transfer.source, transfer.target)))
     posted = []
     for index, transfer in enumerate(transfers):
         try:
@@ -78,6 +79,14 @@ def post_many(unit: Unit, transfers: Sequence[Transfer], *, actor: str) -> list[
             raise
         posted.append(entry)
     return posted
+
+
+def reads(paths: Iterable[str]) -> Iterator[Place]:
+    """What a movement between some accounts will read: the balances, and the blinding keys of persons."""
+    for path in paths:
+        yield ACCOUNTS, path
+        if path.startswith("learner:"):
+            yield KEYS, path
 
 
 def reverse(unit: Unit, seq: int, *, actor: str, reason: str | None = None) -> Posted:

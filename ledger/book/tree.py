@@ -17,6 +17,7 @@ from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.db import Base
 from ledger.proof.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, range_root, root_of
+from ledger.rows import Rows
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -35,18 +36,21 @@ class Tile(Base):
     root: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+_TILES = Rows(Tile)
+
+
 def grow(unit: Unit) -> None:
     """Stage the tiles that the unit's new leaves fill."""
     first, new = unit.base_size, list(unit.leaf_hashes)
     level = 0
-    while new:
+    while first % WIDTH + len(new) >= WIDTH:
         start = first - first % WIDTH
         row = hashes(unit.session, unit.city.id, level, start, first) + new
         first, new = start // WIDTH, []
         for offset in range(0, len(row) - WIDTH + 1, WIDTH):
             full = row[offset : offset + WIDTH]
             root = root_of(full)
-            unit.insert(Tile, level=level, index=first + len(new), hashes=b"".join(full), root=root)
+            unit.insert(_TILES, (unit.city.id, level, first + len(new), b"".join(full), root))
             new.append(root)
         level += 1
 

@@ -6,6 +6,8 @@ A unit lives as long as a batch. It knows two kinds of book state, both held bac
 * *Projections* (balances, cases): values read once, replaced by `put`, and saved once however often they change.
   A hot account is thus touched once per batch.
 
+Whoever knows beforehand what will be read says so (`fetch`): then one statement reads it for the whole batch.
+
 `attempt` is the guard around one command: when it raises, the database goes back to a savepoint and the unit to
 where it was, so that a refused command never harms its neighbours. Everything staged before an attempt is
 flushed first, and what it stages is flushed before its savepoint ends; hence plain SQL inside a command sees all
@@ -20,37 +22,42 @@ Nothing in a unit outlives its transaction, so nothing cached is trusted across 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from sqlalchemy.orm import Session
 
 from ledger.book.cities import City, CityKeys
-from ledger.db import Base, insert_rows
+from ledger.proof.encoding import timestamp
+from ledger.rows import Row, Rows
+from ledger.values import to_milliseconds
 
 Value = TypeVar("Value")
+Read = TypeVar("Read", covariant=True)
 
 
-class Projection(Protocol, Generic[Value]):
-    """How one kind of projected state is read and saved. Values are immutable."""
+class Reading(Protocol, Generic[Read]):
+    """How one kind of state is read, for many keys at once."""
 
-    def load(self, session: Session, city: str, key: Any) -> Value | None:
-        """The saved value, or None."""
-        ...
-
-    def save(self, session: Session, city: str, changed: list[tuple[Any, Value, bool]]) -> None:
-        """Write (key, value, is_new) rows."""
+    def load(self, session: Session, city: str, keys: Sequence[Any]) -> Mapping[Any, Read]:
+        """The saved values, by key; a key that has none is left out."""
         ...
 
 
-@dataclass
-class _Held:
-    value: Any
-    saved: bool
-    dirty: bool = False
+class Projection(Reading[Value], Protocol, Generic[Value]):
+    """State that commands replace. Values are immutable."""
+
+    def save(self, session: Session, city: str, changed: list[tuple[Any, Value]]) -> None:
+        """Write (key, value) rows, whether or not there was a value before."""
+        ...
+
+
+Place = tuple[Reading[Any], Hashable]
+"""Where a value stands: what kind of state, and the key."""
+
+_UNREAD = object()
 
 
 class Unit:
@@ -61,8 +68,10 @@ class Unit:
         city: the city's row.
         keys: the city's secrets.
         now: the time of every entry of the batch; never earlier than the log's last entry.
+        now_ms, now_text: the same as it is stored, and as it stands in leaves.
         key_hash: the running command's idempotency key as it stands in leaves, or None.
         leaf_hashes: one for each entry appended so far; entry `base_size + i` hashes to `leaf_hashes[i]`.
+        kinds: the kind of each of them.
     """
 
     def __init__(self, session: Session, city: City, keys: CityKeys, now: datetime, base_size: int) -> None:
@@ -70,77 +79,106 @@ class Unit:
         self.city = city
         self.keys = keys
         self.now = now
+        self.now_ms = to_milliseconds(now)
+        self.now_text = timestamp(now)
         self.base_size = base_size
         self.key_hash: str | None = None
         self.leaf_hashes: list[bytes] = []
-        self._rows: dict[type[Base], list[dict[str, Any]]] = {}
-        self._held: dict[tuple[Projection[Any], Any], _Held] = {}
-        self._undo: list[tuple[tuple[Projection[Any], Any], _Held | None]] = []
-        self._dirty: dict[tuple[Projection[Any], Any], None] = {}
+        self.kinds: list[str] = []
+        self._rows: dict[Rows, list[Row]] = {}
+        self._held: dict[Place, Any] = {}  # None: known to have no value
+        self._undo: list[tuple[Place, Any]] = []
+        self._dirty: dict[Place, None] = {}
         self._marks: set[Hashable] = set()
+        self._once: dict[Hashable, Any] = {}
 
     @property
     def next_seq(self) -> int:
         """The seq that the next entry gets."""
         return self.base_size + len(self.leaf_hashes)
 
-    def insert(self, table: type[Base], **values: Any) -> None:
-        """Stage one row of an append-only table; `city` is filled in."""
-        values["city"] = self.city.id
-        self._rows.setdefault(table, []).append(values)
+    def insert(self, rows: Rows, row: Row) -> None:
+        """Stage one row of an append-only table."""
+        staged = self._rows.get(rows)
+        if staged is None:
+            staged = self._rows[rows] = []
+        staged.append(row)
 
-    def get(self, projection: Projection[Value], key: Any) -> Value | None:
+    def fetch(self, places: Iterable[Place]) -> None:
+        """Read what is not known yet of some places, by one statement for each kind."""
+        missing: dict[Reading[Any], dict[Any, None]] = {}
+        for place in places:
+            if place not in self._held:
+                missing.setdefault(place[0], {})[place[1]] = None
+        for reading, keys in missing.items():
+            found = reading.load(self.session, self.city.id, list(keys))
+            for key in keys:
+                self._held[reading, key] = found.get(key)
+
+    def get(self, reading: Reading[Value], key: Any) -> Value | None:
         """The current value, staged changes included."""
-        place = (projection, key)
-        held = self._held.get(place)
-        if held is None:
-            value = projection.load(self.session, self.city.id, key)
-            if value is None:
-                return None
-            held = self._held[place] = _Held(value, saved=True)
-        return cast("Value", held.value)
+        place = (reading, key)
+        if place not in self._held:
+            self._held[place] = reading.load(self.session, self.city.id, (key,)).get(key)
+        return cast("Value | None", self._held[place])
 
     def put(self, projection: Projection[Value], key: Any, value: Value) -> None:
         """Stage a new value."""
         place = (projection, key)
-        old = self._held.get(place)
-        self._undo.append((place, old))
-        self._held[place] = _Held(value, saved=old is not None and old.saved, dirty=True)
+        self._undo.append((place, self._held.get(place, _UNREAD)))
+        self._held[place] = value
         self._dirty[place] = None
+
+    def once(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What `make` makes of what was read; made once for all commands that give the same key."""
+        if key not in self._once:
+            self._once[key] = make()
+        return cast("Value", self._once[key])
+
+    def look_again(self) -> None:
+        """Forget what was read and nobody `put`s: plain SQL may have changed it meanwhile."""
+        self._held = {place: value for place, value in self._held.items() if hasattr(place[0], "save")}
+        self._once.clear()
+
+    def forget(self, reading: Reading[Any], key: Any) -> None:
+        """Read this again when it is asked for next; for what nobody `put`s."""
+        self._held.pop((reading, key), None)
 
     def flush(self) -> None:
         """Send everything staged to the database."""
-        for table, rows in self._rows.items():
-            if rows:
-                insert_rows(self.session, table, rows)
-                rows.clear()
-        changed: dict[Projection[Any], list[tuple[Any, Any, bool]]] = {}
+        for rows, staged in self._rows.items():
+            if staged:
+                rows.write(self.session, staged)
+                staged.clear()
+        changed: dict[Projection[Any], list[tuple[Any, Any]]] = {}
         for place in self._dirty:
-            held = self._held.get(place)
-            if held is not None and held.dirty:
-                changed.setdefault(place[0], []).append((place[1], held.value, not held.saved))
-                held.saved, held.dirty = True, False
+            value = self._held.get(place)
+            if value is not None:  # else its first value was undone
+                changed.setdefault(cast("Projection[Any]", place[0]), []).append((place[1], value))
         self._dirty.clear()
         for projection, values in changed.items():
             projection.save(self.session, self.city.id, values)
 
-    def catch_up(self, *marks: Hashable) -> None:
-        """Leave marks, and flush if an earlier command of the batch left one of them.
+    def catch_up(self, *marks: Hashable) -> bool:
+        """Leave marks, and flush if an earlier command of the batch left one of them; whether it did.
 
         A staged command names by marks what its reading depends on and its writing changes. Call this before the
         command stages anything.
         """
-        if not self._marks.isdisjoint(marks):
+        met = not self._marks.isdisjoint(marks)
+        if met:
             self.flush()
         self._marks.update(marks)
+        return met
 
     @contextmanager
     def attempt(self, *, staged_only: bool = False) -> Iterator[None]:
         """Run a block that leaves nothing behind, in the database or here, when it raises. Attempts may nest."""
         if not staged_only:
             self.flush()
+            self.look_again()
         changes, entries, key_hash = len(self._undo), len(self.leaf_hashes), self.key_hash
-        staged = {table: len(rows) for table, rows in self._rows.items()}
+        staged = {rows: len(waiting) for rows, waiting in self._rows.items()}
         try:
             with nullcontext() if staged_only else self.session.begin_nested():
                 yield
@@ -149,15 +187,15 @@ class Unit:
         except BaseException:
             while len(self._undo) > changes:
                 self._restore(*self._undo.pop())
-            for table, rows in self._rows.items():
-                del rows[staged.get(table, 0) :]
-            del self.leaf_hashes[entries:]
+            for rows, waiting in self._rows.items():
+                del waiting[staged.get(rows, 0) :]
+            del self.leaf_hashes[entries:], self.kinds[entries:]
             raise
         finally:
             self.key_hash = key_hash
 
-    def _restore(self, place: tuple[Projection[Any], Any], held: _Held | None) -> None:
-        if held is None:
+    def _restore(self, place: Place, value: Any) -> None:
+        if value is _UNREAD:
             del self._held[place]
         else:
-            self._held[place] = held
+            self._held[place] = value

@@ -1,13 +1,17 @@
 """The single writer of each city, with group commit.
 
 Whoever wants something written hands the writer a command and waits. One thread per city takes all that wait, runs
-them in one transaction (a savepoint each), gives their entries seq and time, seals them under one signed
-checkpoint, commits once, and then answers everybody:
+them in one transaction, gives their entries seq and time, seals them under one signed checkpoint, commits once, and
+then answers everybody:
 
-    submit ─→ queue ─→ [ lock head │ expire due holds │ command … command │ seal │ commit ] ─→ answers
+    submit ─→ queue ─→ [ lock head │ expire due holds │ read ahead │ command … command │ seal │ commit ] ─→ answers
 
-Bounds: at most `MAX_BATCH` commands a batch and `MAX_QUEUE` waiting; beyond that `Overloaded` is raised at once and
-nothing was done. An acknowledged command is durable, in the tree and covered by a checkpoint.
+Commands that stage everything they write (`staged_only`) and say what they will read (`reads`) are carried out as
+sets: one statement a table for all of them. Any other command has a savepoint of its own.
+
+Bounds: at most `MAX_BATCH` commands a batch; `MAX_QUEUE` waiting, beyond which `Overloaded` is raised at once and
+nothing was done; while several come at a time, a batch waits up to `MAX_WAIT_SECONDS` for more of them. An
+acknowledged command is durable, in the tree and covered by a checkpoint.
 
 Between processes the guard is the city's head row (SQLite: the file's write lock), taken before anything is read;
 nothing is trusted across batches. If the database breaks off before the commit, nothing was done and the answer is
@@ -19,12 +23,13 @@ ended lets go, and looks for the batch's first entry before it answers anybody. 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import select
@@ -32,21 +37,30 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.book import cities, holds, idempotency, seal
-from ledger.book.cities import Head, KeyRing
+from ledger.book.cities import KeyRing
 from ledger.book.entries import Entry
-from ledger.book.idempotency import Scope
+from ledger.book.idempotency import ANSWERS, Scope
+from ledger.book.line import Line, Waiting
 from ledger.book.seal import Published
-from ledger.book.unit import Unit
+from ledger.book.unit import Place, Unit
 from ledger.db import Database
-from ledger.errors import LedgerError, NotFound, OutcomeUnknown, Overloaded
+from ledger.errors import LedgerError, OutcomeUnknown, Overloaded
+from ledger.observing import SILENT, Batch, Observer
 from ledger.values import utc_now
 
 MAX_BATCH = 256
 MAX_QUEUE = 4_096
+MAX_WAIT_SECONDS = 0.002
+PUBLISH_SECONDS = 0.1
+"""How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
+
 RETRY_AFTER_SECONDS = 1
 
 Value = TypeVar("Value")
 log = logging.getLogger(__name__)
+
+Steps = Sequence[Callable[[Unit], Iterable[Place]]]
+"""What a command will read, in steps that may each use what the ones before have read."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,14 @@ class Command(Generic[Value]):
         scope: the idempotency key it came with, if any.
         encode: the answer to store under that key; needed where there is a scope.
         staged_only: it writes through the unit's `put` and `insert` alone; see `Unit.attempt`. Much faster.
+        reads: what it will read, as far as it can be told beforehand. What a step refuses, `run` will refuse again.
     """
 
     run: Callable[[Unit], Value]
     scope: Scope | None = None
     encode: Callable[[Value], bytes] | None = None
     staged_only: bool = False
+    reads: Steps = ()
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,17 @@ class Outcome(Generic[Value]):
 
 
 @dataclass
-class _Waiting:
-    command: Command[Any]
-    answer: Future[Outcome[Any]] = field(default_factory=Future)
+class _Carried:
+    """What one batch did: an outcome for each command, and the checkpoint, if any, that has yet to be noted."""
+
+    outcomes: list[Outcome[Any] | Exception]
+    unit: Unit
+    note: str | None
+    commit_seconds: float = 0.0
+
+
+_Waiting = Waiting[Command[Any], Outcome[Any]]
+_Line = Line[Command[Any], Outcome[Any]]
 
 
 class Writer:
@@ -88,6 +112,8 @@ class Writer:
         keys: the cities' key files.
         published: the last checkpoints that were shown.
         clock: the current instant; entries bear it unless the log's last entry is later.
+        observer: is told of every batch.
+        max_queue: how many commands of a city may wait.
     """
 
     def __init__(
@@ -96,12 +122,17 @@ class Writer:
         keys: KeyRing,
         published: Published,
         clock: Callable[[], datetime] = utc_now,
+        observer: Observer = SILENT,
+        *,
+        max_queue: int = MAX_QUEUE,
     ) -> None:
         self.database = database
         self.keys = keys
         self.published = published
         self.clock = clock
-        self._queues: dict[str, queue.Queue[_Waiting | None]] = {}
+        self.observer = observer
+        self.max_queue = max_queue
+        self._lines: dict[str, _Line] = {}
         self._threads: list[threading.Thread] = []
         self._guard = threading.Lock()
         self._closed = False
@@ -113,12 +144,23 @@ class Writer:
         Raises:
             LedgerError: whatever the command refused with, or `Overloaded`, or `OutcomeUnknown`.
         """
-        waiting, line = _Waiting(command), self._queue(city)
+        waiting, line = _Waiting(command), self._line(city)
         with self._guard:  # nothing queues up behind the end that `close` puts into the line
-            if self._closed or line.full():
-                raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
-            line.put_nowait(waiting)
-        return waiting.answer.result()
+            refused = self._closed or len(line) >= self.max_queue
+            if not refused:
+                line.put(waiting)
+        if refused:
+            self.observer.overloaded(city)
+            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+        return waiting.wait()
+
+    def waiting(self) -> dict[str, int]:
+        """How many commands wait, by city."""
+        return {city: len(line) for city, line in self._lines.copy().items()}
+
+    def healthy(self) -> bool:
+        """Whether whoever submits a command will be answered: not closed, and every thread alive."""
+        return not self._closed and all(thread.is_alive() for thread in self._threads)
 
     def execute(
         self, city: str, commands: Sequence[Command[Any]], *, now: datetime | None = None
@@ -128,11 +170,14 @@ class Writer:
         Raises:
             LedgerError: the whole batch failed and nothing of it remains; or `OutcomeUnknown`.
         """
-        outcomes = self._batch(city, commands, now)
-        for outcome in outcomes:
+        started = time.perf_counter()
+        carried = self._batch(city, commands, now)
+        self._publish(carried)
+        self._report(city, carried, 0, time.perf_counter() - started)
+        for outcome in carried.outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, LedgerError):
                 raise outcome
-        return outcomes  # type: ignore[return-value]
+        return carried.outcomes  # type: ignore[return-value]
 
     def run(self, city: str, run: Callable[[Unit], Value], *, now: datetime | None = None) -> Value:
         """Run one function in a batch of its own in this thread, for tools and set-up.
@@ -149,104 +194,121 @@ class Writer:
         """Finish what waits and end the threads; what is submitted from now on is refused."""
         with self._guard:
             self._closed = True
-        for waiting in self._queues.values():
-            waiting.put(None)
+        for line in self._lines.values():
+            line.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _queue(self, city: str) -> queue.Queue[_Waiting | None]:
-        found = self._queues.get(city)
+    def _line(self, city: str) -> _Line:
+        found = self._lines.get(city)
         if found is None:
             with self.database.read() as session:
                 cities.get(session, city)
             with self._guard:
-                found = self._queues.get(city)
+                found = self._lines.get(city)
                 if found is None:
-                    found = queue.Queue(MAX_QUEUE)
+                    found = _Line()
                     thread = threading.Thread(
                         target=self._serve, args=(city, found), name=f"writer-{city}", daemon=True
                     )
                     self._threads.append(thread)
                     thread.start()
-                    self._queues[city] = found
+                    self._lines[city] = found
         return found
 
-    def _serve(self, city: str, waiting: queue.Queue[_Waiting | None]) -> None:
-        while (first := waiting.get()) is not None:
-            batch, ended = [first], False
-            while len(batch) < MAX_BATCH and not ended:
-                try:
-                    following = waiting.get_nowait()
-                except queue.Empty:
-                    break
-                ended = following is None
-                if following is not None:
-                    batch.append(following)
-            self._answer(city, batch)
-            if ended:
-                return
+    def _serve(self, city: str, line: _Line) -> None:
+        ended = False
+        unnoted: _Carried | None = None
+        noted_at = time.monotonic()
+        while not ended:
+            if unnoted is not None and (not line or time.monotonic() - noted_at > PUBLISH_SECONDS):
+                self._publish(unnoted)
+                unnoted, noted_at = None, time.monotonic()
+            batch, ended = line.take(MAX_BATCH, MAX_WAIT_SECONDS)
+            carried = self._answer(city, batch, line) if batch else None
+            unnoted = carried if carried is not None and carried.note is not None else unnoted
+        if unnoted is not None:
+            self._publish(unnoted)
 
-    def _answer(self, city: str, batch: list[_Waiting]) -> None:
+    def _answer(self, city: str, batch: list[_Waiting], line: _Line) -> _Carried | None:
+        """Carry a batch out and answer everybody in it; None if it failed as a whole."""
+        started = time.perf_counter()
         try:
-            outcomes = self._batch(city, [waiting.command for waiting in batch], None)
+            carried = self._batch(city, [waiting.asked for waiting in batch], None)
         except Exception as failure:
             if not isinstance(failure, LedgerError):
                 log.exception("a batch failed")
             for waiting in batch:
-                waiting.answer.set_exception(failure)
-            return
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                waiting.answer.set_exception(outcome)
-            else:
-                waiting.answer.set_result(outcome)
+                waiting.give(failure)
+            code = failure.code if isinstance(failure, LedgerError) else "internal_error"
+            self._tell(Batch(city, len(batch), len(line), time.perf_counter() - started, 0.0, {}, {code: len(batch)}))
+            return None
+        seconds = time.perf_counter() - started
+        for waiting, outcome in zip(batch, carried.outcomes, strict=True):
+            waiting.give(outcome)
+        self._report(city, carried, len(line), seconds)
+        return carried
 
-    def _batch(
-        self, city_id: str, commands: Sequence[Command[Any]], now: datetime | None
-    ) -> list[Outcome[Any] | Exception]:
+    def _report(self, city: str, carried: _Carried, waiting: int, seconds: float) -> None:
+        refusals = Counter(outcome.code for outcome in carried.outcomes if isinstance(outcome, LedgerError))
+        kinds = Counter(carried.unit.kinds)
+        self._tell(Batch(city, len(carried.outcomes), waiting, seconds, carried.commit_seconds, kinds, refusals))
+
+    def _tell(self, batch: Batch) -> None:
+        try:
+            self.observer.batch(batch)
+        except Exception:
+            log.exception("the observer failed")
+
+    def _batch(self, city_id: str, commands: Sequence[Command[Any]], now: datetime | None) -> _Carried:
         lost: DBAPIError | None = None
         with self.database.write() as session:
             try:
-                unit, outcomes, note = self._carry_out(session, city_id, commands, now)
+                carried = self._carry_out(session, city_id, commands, now)
             except DBAPIError as failure:
                 if not _is_broken(failure):
                     raise
                 log.warning("a batch broke off: %s", failure.orig.__class__.__name__)
                 raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
+            started = time.perf_counter()
             try:
                 session.commit()
             except DBAPIError as failure:
                 lost = failure
                 session.invalidate()  # the connection may still be inside the transaction: nobody gets it again
+            carried.commit_seconds = time.perf_counter() - started
         if lost is not None:
-            self._resolve(city_id, unit, lost)
-        if note is not None:
-            self._publish(city_id, note, unit.next_seq)
-        return outcomes
+            self._resolve(city_id, carried.unit, lost)
+        return carried
 
     def _carry_out(
         self, session: Session, city_id: str, commands: Sequence[Command[Any]], now: datetime | None
-    ) -> tuple[Unit, list[Outcome[Any] | Exception], str | None]:
-        """All of a batch but its commit; the note is None where no entry came about."""
-        head = session.scalars(select(Head).where(Head.city == city_id).with_for_update()).one_or_none()
-        if head is None:
-            raise NotFound("city", city_id)
-        city = cities.get(session, city_id)
+    ) -> _Carried:
+        """All of a batch but its commit."""
+        city, end = cities.take_head(session, city_id)
         keys = self.keys.get(city)
         if city_id not in self._checked:
-            self.published.check(session, city, keys)
+            self.published.check(session, city, keys, end.frontier.size)
             self._checked.add(city_id)
-        unit = Unit(session, city, keys, max(now or self.clock(), head.last_at), head.size)
+        unit = Unit(session, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
         holds.expire_due(unit)
-        outcomes = [_run(unit, command) for command in commands]
-        note = seal.seal(unit, head) if unit.leaf_hashes else None
+        outcomes: list[Outcome[Any] | Exception] = []
+        for staged, group in groupby(commands, lambda command: command.staged_only):
+            alike = list(group)
+            if staged:
+                _read_ahead(unit, alike)
+            outcomes += [_run(unit, command) for command in alike]
+        note = seal.seal(unit, end) if unit.leaf_hashes else None
         unit.flush()
-        return unit, outcomes, note
+        return _Carried(outcomes, unit, note)
 
-    def _publish(self, city: str, note: str, size: int) -> None:
+    def _publish(self, carried: _Carried) -> None:
         """Remember the checkpoint beside the database. The batch stands, whether or not that works."""
+        if carried.note is None:
+            return
+        city, size = carried.unit.city.id, carried.unit.next_seq
         try:
-            self.published.record(city, note, size)
+            self.published.record(city, carried.note, size)
         except (OSError, ValueError):
             log.exception("the checkpoint of %s at %s could not be noted in %s", city, size, self.published.directory)
 
@@ -258,12 +320,28 @@ class Writer:
         try:
             with self.database.write() as session:
                 # The server may still be busy with the lost commit; until that ends, it holds the head.
-                session.scalars(select(Head.size).where(Head.city == city).with_for_update()).one()
+                cities.take_head(session, city)
                 stands = session.scalar(select(Entry.leaf_hash).where(Entry.city == city, Entry.seq == unit.base_size))
         except DBAPIError as silent:
             raise OutcomeUnknown(city=city) from silent
         if stands != unit.leaf_hashes[0]:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
+
+
+def _read_ahead(unit: Unit, commands: Sequence[Command[Any]]) -> None:
+    """Read what some staged commands will read, each kind by one statement."""
+    unit.look_again()
+    places: list[Place] = [(ANSWERS, scope.key_hash(unit.keys)) for scope in (one.scope for one in commands) if scope]
+    for step in range(max(len(command.reads) for command in commands)):
+        for command in commands:
+            if step < len(command.reads):
+                try:
+                    places += command.reads[step](unit)
+                except LedgerError:
+                    continue  # it will say so itself
+        unit.fetch(places)
+        places = []
+    unit.fetch(places)
 
 
 def _run(unit: Unit, command: Command[Any]) -> Outcome[Any] | Exception:

@@ -285,7 +285,7 @@ def _affordable(story: _Story, learner: str) -> Offer | None:
 
 def _check_in(story: _Story, learner: str, code: str) -> Command[Any]:
     principal = Principal(story.city, frozenset({LEARNER}), learner)
-    return Command(lambda unit: checkins.record(unit, principal, CheckIn(code)), staged_only=True)
+    return checkins.command(principal, CheckIn(code))
 
 
 def _reservation(story: _Story, learner: str, offer: Offer) -> Command[Any]:

@@ -61,6 +61,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "place.write": _only(STEWARD),
     "activity.write": _only(STEWARD),
     "activity.manage": _only(STEWARD),
+    "airdrop.manage": _only(STEWARD),
     "code.read": _only(STEWARD, KIOSK),
     "shop.approve": _only(STEWARD),
     "shop.list_all": _only(STEWARD),

@@ -1,14 +1,72 @@
-"""Reading check-ins back: a learner's own receipt, and how many have come to a session."""
+"""Check-ins that stand, and what they say: a learner's own receipt, how many have come, what one more may earn.
+
+Invariants, in the database as well: one check-in per learner, activity and session; a turn serves once; a code serves
+once where the policy says so.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.programme.checkins import Attendance
+from ledger.db import Base, Instant, Json
+from ledger.programme.policy import Earned
+from ledger.rows import Look
+from ledger.values import from_milliseconds
+
+
+class Attendance(Base):
+    """One check-in that stands.
+
+    Attributes:
+        entry: the seq of the reward.
+        day: the date in the city's zone, ISO, which caps per day count by.
+        code_seconds: the time in the code; 0 for a poster.
+        single_code: the same where the policy lets each code serve once, else NULL; unique.
+        turn: the nonce of the turn that was used, unique, else NULL.
+        salt, evidence: what opens the commitment in the leaf.
+    """
+
+    __tablename__ = "check_ins"
+    __table_args__ = (
+        ForeignKeyConstraint(["city", "activity"], ["activities.city", "activities.id"], name="check_ins_activity"),
+        UniqueConstraint("city", "entry", name="check_ins_entry"),
+        UniqueConstraint("city", "activity", "single_code", name="check_ins_single_code"),
+        UniqueConstraint("city", "turn", name="check_ins_turn"),
+        CheckConstraint("amount_minor > 0", name="check_ins_amount"),
+        Index("check_ins_day", "city", "learner", "day"),
+        Index("check_ins_session", "city", "activity", "session"),
+    )
+
+    city: Mapped[str] = mapped_column(Text, primary_key=True)
+    learner: Mapped[str] = mapped_column(Text, primary_key=True)
+    activity: Mapped[str] = mapped_column(Text, primary_key=True)
+    session: Mapped[str] = mapped_column(Text, primary_key=True)
+    entry: Mapped[int] = mapped_column(BigInteger)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(Instant)
+    day: Mapped[str] = mapped_column(Text)
+    code_seconds: Mapped[int] = mapped_column(BigInteger)
+    single_code: Mapped[int | None] = mapped_column(BigInteger)
+    turn: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[bytes] = mapped_column(LargeBinary)
+    evidence: Mapped[dict[str, Any]] = mapped_column(Json)
+    assurance: Mapped[str] = mapped_column(Text)
 
 
 @dataclass(frozen=True)
@@ -30,6 +88,16 @@ def of_entry(session: Session, city: str, learner: str, entry: int) -> Attendanc
     return AttendanceView(row.entry, row.activity, row.session, row.amount_minor, row.at) if row else None
 
 
+def counts(session: Session, city: str) -> dict[str, int]:
+    """How many check-ins each activity has had; those without any are left out."""
+    query = (
+        select(Attendance.activity, func.count().label("attended"))
+        .where(Attendance.city == city)
+        .group_by(Attendance.activity)
+    )
+    return {row.activity: row.attended for row in session.execute(query)}
+
+
 def in_session(session: Session, city: str, activity: str, window: str) -> int:
     """How many have checked in to one session of an activity."""
     query = select(func.count()).where(
@@ -46,3 +114,96 @@ def earned(session: Session, city: str) -> dict[str, int]:
         .group_by(Attendance.activity)
     )
     return {row.activity: int(row.total) for row in session.execute(query)}
+
+
+class Standing(NamedTuple):
+    """Where a learner stands at an occasion: the earlier check-in of it, what was earned, whether secured."""
+
+    first: dict[str, Any] | None
+    earned: Earned
+    secured: bool
+
+
+Occasion = tuple[str, str, str, str]
+"""Learner, activity, session (may be empty) and the date in the city's zone."""
+
+
+class _Standings:
+    """Everything that a learner's record says about one more check-in; a learner who is not known has none."""
+
+    def load(self, session: Session, city: str, keys: Sequence[Occasion]) -> dict[Occasion, Standing]:
+        found: dict[Occasion, Standing] = {}
+        for *key, secured_at, entry, amount, at, of_activity, today, of_city, total in _STANDING.find(
+            session, keys, city
+        ):
+            first = entry is not None and {"entry": entry, "amount_minor": amount, "at": from_milliseconds(at)}
+            earned = Earned(of_activity, today, of_city, int(total or 0))
+            learner, activity, meeting, day = key
+            found[learner, activity, meeting, day] = Standing(first or None, earned, secured_at is not None)
+        return found
+
+
+STANDINGS = _Standings()
+
+_MINE = "FROM check_ins AS mine WHERE mine.city = learners.city AND mine.learner = learners.id"
+_STANDING = Look(
+    "SELECT keys.learner, keys.activity, keys.meeting, keys.day, learners.secured_at, "
+    "first.entry, first.amount_minor, first.at, "
+    f"(SELECT count(*) {_MINE} AND mine.activity = keys.activity), "
+    f"(SELECT count(*) {_MINE} AND mine.activity = keys.activity AND mine.day = keys.day), "
+    f"(SELECT count(*) {_MINE} AND mine.day = keys.day), "
+    f"CASE WHEN learners.secured_at IS NULL THEN (SELECT sum(mine.amount_minor) {_MINE}) END "
+    "FROM {keys} CROSS JOIN learners LEFT JOIN check_ins AS first ON first.city = learners.city "
+    "AND first.learner = learners.id AND first.activity = keys.activity AND first.session = keys.meeting "
+    "WHERE learners.city = ? AND learners.id = keys.learner",
+    "learner",
+    "activity",
+    "meeting",
+    "day",
+)
+
+
+class Use(NamedTuple):
+    """Something that serves a number of times: `turn` and `code` once, a session's `seats` as many as there are.
+
+    `name` is the nonce of the turn, the time in the code, or the session.
+    """
+
+    what: str
+    activity: str
+    name: str
+    limit: int
+
+
+TURN, CODE, SEATS = "turn", "code", "seats"
+
+
+class _Uses:
+    """How often something has been used. It is counted from the check-ins, so there is nothing to save."""
+
+    def load(self, session: Session, city: str, keys: Sequence[Use]) -> dict[Use, int]:
+        found: dict[Use, int] = {}
+        for what, look in _USES.items():
+            sought = {(use.activity, use.name): use for use in keys if use.what == what}
+            for activity, name, count in look.find(session, list(sought), city):
+                found[sought[activity, name]] = count
+        return found
+
+    def save(self, session: Session, city: str, changed: list[tuple[Use, int]]) -> None:
+        """Nothing: the check-ins are."""
+
+
+USES = _Uses()
+
+_COUNT = (
+    "SELECT keys.activity, keys.name, count(*) FROM {{keys}} CROSS JOIN check_ins AS use "
+    "WHERE use.city = ? AND {} GROUP BY keys.activity, keys.name"
+)
+_USES = {
+    what: Look(_COUNT.format(condition), "activity", "name")
+    for what, condition in (
+        (TURN, "use.turn = keys.name"),
+        (CODE, "use.activity = keys.activity AND use.single_code = CAST(keys.name AS BIGINT)"),
+        (SEATS, "use.activity = keys.activity AND use.session = keys.name"),
+    )
+}

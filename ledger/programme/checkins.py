@@ -1,7 +1,7 @@
 """Check-ins: somebody was there, and is rewarded in the transaction that records it.
 
-`record` reads first and writes last, through the unit alone, so that a batch of check-ins needs no savepoints. The
-judgement goes from the code to the person to the money:
+`record` writes through the unit alone, so that a batch of check-ins needs no savepoints. The judgement goes from the
+code to the person to the money:
 
     code readable, of this city, of an activity here, signed      code_invalid
     activity published                                            activity_closed
@@ -15,9 +15,9 @@ judgement goes from the code to the person to the money:
 "Already checked in" comes before expiry, so that scanning a kiosk again minutes later is answered kindly. With a
 turn the session is that of the moment of opening: whoever scanned in time keeps the session too.
 
-Invariants, in the database as well: one check-in per learner, activity and session; a turn serves once; a code
-serves once where the policy says so. The count of what a learner earned is bounded by indexes, and is judged in the
-writer's transaction, so that nothing slips between check and act.
+What a check-in will read is known beforehand (`reads`), so that a batch of them asks the database once a question,
+and not once a question and check-in. All of it is judged in the writer's transaction, so that nothing slips between
+check and act; the invariants stand in the database as well (`attendance`).
 
 What proved the participation stays here, salted; the log carries only the commitment
 SHA-256(salt || canonical JSON of the evidence) and the level of assurance.
@@ -29,79 +29,29 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKeyConstraint,
-    Index,
-    LargeBinary,
-    Text,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    case,
-    func,
-    select,
-)
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from typing import Any
 
 from ledger.book import accounts, transfers
-from ledger.book.accounts import Balance
-from ledger.book.unit import Unit
-from ledger.db import Base, Instant, Json
+from ledger.book.accounts import ACCOUNTS, Balance
+from ledger.book.unit import Place, Unit
+from ledger.book.writer import Command, Steps
 from ledger.errors import NotFound, Refused
-from ledger.people.learners import Learner, account_of
+from ledger.people.learners import account_of
 from ledger.people.roles import Principal, require
 from ledger.programme import activities, codes, posters, sessions, windows
 from ledger.programme import policy as policies
 from ledger.programme.activities import Activity
+from ledger.programme.attendance import CODE, SEATS, STANDINGS, TURN, USES, Attendance, Use
 from ledger.programme.codes import Parts, Turn
-from ledger.programme.policy import CityRules, Earned, Policy
-from ledger.programme.sessions import ActivitySession
+from ledger.programme.occasions import OCCASIONS
+from ledger.programme.policy import CityRules, Policy
 from ledger.programme.views import DRAFT, PUBLISHED, budget_of, hours_of
 from ledger.programme.windows import Window
 from ledger.proof.encoding import canonical, timestamp
+from ledger.rows import Rows
+from ledger.values import to_milliseconds
 
-
-class Attendance(Base):
-    """One check-in that stands.
-
-    Attributes:
-        entry: the seq of the reward.
-        day: the date in the city's zone, ISO, which caps per day count by.
-        code_seconds: the time in the code; 0 for a poster.
-        single_code: the same where the policy lets each code serve once, else NULL; unique.
-        turn: the nonce of the turn that was used, unique, else NULL.
-        salt, evidence: what opens the commitment in the leaf.
-    """
-
-    __tablename__ = "check_ins"
-    __table_args__ = (
-        ForeignKeyConstraint(["city", "activity"], ["activities.city", "activities.id"], name="check_ins_activity"),
-        UniqueConstraint("city", "entry", name="check_ins_entry"),
-        UniqueConstraint("city", "activity", "single_code", name="check_ins_single_code"),
-        UniqueConstraint("city", "turn", name="check_ins_turn"),
-        CheckConstraint("amount_minor > 0", name="check_ins_amount"),
-        Index("check_ins_day", "city", "learner", "day"),
-        Index("check_ins_session", "city", "activity", "session"),
-    )
-
-    city: Mapped[str] = mapped_column(Text, primary_key=True)
-    learner: Mapped[str] = mapped_column(Text, primary_key=True)
-    activity: Mapped[str] = mapped_column(Text, primary_key=True)
-    session: Mapped[str] = mapped_column(Text, primary_key=True)
-    entry: Mapped[int] = mapped_column(BigInteger)
-    amount_minor: Mapped[int] = mapped_column(BigInteger)
-    at: Mapped[datetime] = mapped_column(Instant)
-    day: Mapped[str] = mapped_column(Text)
-    code_seconds: Mapped[int] = mapped_column(BigInteger)
-    single_code: Mapped[int | None] = mapped_column(BigInteger)
-    turn: Mapped[str | None] = mapped_column(Text)
-    salt: Mapped[bytes] = mapped_column(LargeBinary)
-    evidence: Mapped[dict[str, Any]] = mapped_column(Json)
-    assurance: Mapped[str] = mapped_column(Text)
+_ATTENDANCES = Rows(Attendance)
 
 
 @dataclass(frozen=True)
@@ -151,14 +101,22 @@ class _Claim:
         """The time in the code, where the policy lets each code serve once."""
         return self.parts.seconds if self.policy.code_once and self.parts.rotating else None
 
+    @property
+    def occasion(self) -> tuple[str, str, str]:
+        """Activity, session and day: what a learner's record is asked about."""
+        return self.activity.id, self.window.session if self.window else "", self.day
 
-@dataclass(frozen=True)
-class _Standing:
-    """Where a learner stands: the earlier check-in of this session, what was earned, whether secured."""
-
-    first: dict[str, Any] | None
-    earned: Earned
-    secured: bool
+    @property
+    def uses(self) -> list[Use]:
+        """What one more check-in would use up."""
+        uses, activity = [], self.activity.id
+        if self.single_code is not None:
+            uses.append(Use(CODE, activity, str(self.single_code), 1))
+        if self.turn is not None:
+            uses.append(Use(TURN, activity, self.turn.nonce, 1))
+        if self.window is not None and self.window.seats is not None:
+            uses.append(Use(SEATS, activity, self.window.session, self.window.seats))
+        return uses
 
 
 def record(unit: Unit, principal: Principal, command: CheckIn) -> Recorded:
@@ -171,46 +129,93 @@ def record(unit: Unit, principal: Principal, command: CheckIn) -> Recorded:
     require(principal, "checkin.record")
     learner = principal.subject or ""
     claim = _claim(unit, command)
-    unit.catch_up(*_marks(learner, claim))
-    standing = _standing(unit.session, unit.city.id, learner, claim)
+    place = (learner, *claim.occasion)
+    if unit.catch_up(("learner", learner)):
+        unit.forget(STANDINGS, place)
+    standing = unit.get(STANDINGS, place)
+    if standing is None:
+        raise NotFound("learner", learner)
     if standing.first:
         raise Refused("already_checked_in", activity=claim.activity.id, **standing.first)
     codes.check_time(claim.parts, claim.activity.mode, unit.now, claim.turn)
     if claim.window is None:
         raise _closed(unit, claim)
-    _check_unused(unit.session, unit.city.id, claim)
-    _check_seats(unit.session, unit.city.id, claim.activity.id, claim.window)
+    _use_up(unit, claim)
     rules = CityRules.of(unit.city.settings)
     points = policies.points_for(claim.policy, rules.assurance_caps, claim.assurance)
     policies.judge_caps(claim.policy, rules, standing.earned, points, secured=standing.secured)
     return _reward(unit, principal, learner, claim, claim.window, points)
 
 
+def reads(principal: Principal, command: CheckIn) -> Steps:
+    """What `record` will read: first what the code and the learner lead to, then what the activity leads to."""
+    learner = principal.subject or ""
+
+    def named(unit: Unit) -> list[Place]:
+        parts, _, moment = _presented(unit, command)
+        return [(OCCASIONS, (parts.tag, to_milliseconds(moment))), *transfers.reads([account_of(learner)])]
+
+    def found(unit: Unit) -> list[Place]:
+        claim = _claim(unit, command)
+        budget = ACCOUNTS, budget_of(claim.activity.id)
+        return [(STANDINGS, (learner, *claim.occasion)), budget, *((USES, use) for use in claim.uses)]
+
+    return named, found
+
+
+def command(principal: Principal, check_in: CheckIn) -> Command[Recorded]:
+    """`record` as a command of the writer."""
+    return Command(lambda unit: record(unit, principal, check_in), staged_only=True, reads=reads(principal, check_in))
+
+
+def _presented(unit: Unit, command: CheckIn) -> tuple[Parts, Turn | None, datetime]:
+    """The code, the turn that speaks for it, and the moment it is to be judged at."""
+
+    def read() -> tuple[Parts, Turn | None, datetime]:
+        parts = codes.read(command.code)
+        posters.check_city(unit.session, unit.city, parts)
+        turn = codes.read_turn(unit.keys.derive("turn"), unit.city.id, command.turn, parts, unit.now)
+        return parts, turn, turn.opened_at if turn else unit.now
+
+    return unit.once(("presented", command), read)
+
+
 def _claim(unit: Unit, command: CheckIn) -> _Claim:
-    """What the code says, as far as it is true whoever asks and however late."""
-    city, keys = unit.city, unit.keys
-    parts = codes.read(command.code)
-    posters.check_city(unit.session, city, parts)
-    turn = codes.read_turn(keys.derive("turn"), city.id, command.turn, parts, unit.now)
-    moment = turn.opened_at if turn else unit.now
-    activity, window = _at_moment(unit, parts, moment)
-    codes.check_mac(parts, posters.issuer_of(city, keys, activity))
+    """What the code says, as far as it is true whoever asks and however late; judged once a batch for all it serves."""
+    return unit.once(("claim", command), lambda: _judged(unit, command))
+
+
+def _judged(unit: Unit, command: CheckIn) -> _Claim:
+    parts, turn, moment = _presented(unit, command)
+    found = unit.get(OCCASIONS, (parts.tag, to_milliseconds(moment)))
+    if found is None:
+        raise Refused("code_invalid", "unknown")
+    activity, window = found
+    hours = hours_of(activity, unit.city.zone)
+    if hours:
+        window = windows.current(hours.around(moment), moment)
+    codes.check_mac(parts, posters.issuer_of(unit.city, unit.keys, activity))
     if activity.state != PUBLISHED:
         raise Refused("activity_closed", "draft" if activity.state == DRAFT else "over")
-    day = windows.day_of(moment, city.zone).isoformat()
+    day = windows.day_of(moment, unit.city.zone).isoformat()
     return _Claim(parts, turn, moment, day, activity, window, Policy.from_json(activity.policy))
 
 
-def _marks(learner: str, claim: _Claim) -> list[tuple[str, ...]]:
-    """What another check-in of the same batch may have changed for this one."""
-    marks: list[tuple[str, ...]] = [("learner", learner)]
-    if claim.single_code is not None:
-        marks.append(("code", claim.activity.id, str(claim.single_code)))
-    if claim.turn is not None:
-        marks.append(("turn", claim.turn.nonce))
-    if claim.window is not None and claim.window.seats is not None:
-        marks.append(("seats", claim.activity.id, claim.window.session))
-    return marks
+def _use_up(unit: Unit, claim: _Claim) -> None:
+    """Count one more use of what serves a number of times: a code or a turn once, a session as it has seats.
+
+    The counts are held by the unit; what they count is saved by the check-in.
+
+    Raises:
+        Refused: `code_used`, `cap_reached` (`seats`).
+    """
+    for use in claim.uses:
+        count = unit.get(USES, use) or 0
+        if count >= use.limit:
+            if use.what == SEATS:
+                raise Refused("cap_reached", "seats", limit=use.limit)
+            raise Refused("code_used")
+        unit.put(USES, use, count + 1)
 
 
 def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, window: Window, points: int) -> Recorded:
@@ -235,22 +240,23 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         evidence={"assurance": claim.assurance, "commitment": commitment(salt, evidence)},
         rule=policies.rule_hash(claim.policy),
     )
-    unit.insert(
-        Attendance,
+    row = _ATTENDANCES.row(
+        city=unit.city.id,
         learner=learner,
         activity=activity.id,
         session=window.session,
         entry=posted.seq,
         amount_minor=points,
-        at=posted.at,
+        at=unit.now_ms,
         day=claim.day,
         code_seconds=claim.parts.seconds,
         single_code=claim.single_code,
         turn=claim.turn.nonce if claim.turn else None,
         salt=salt,
-        evidence=evidence,
+        evidence=canonical(evidence).decode(),
         assurance=claim.assurance,
     )
+    unit.insert(_ATTENDANCES, row)
     names = activity.name_th, activity.name_en
     balance = accounts.current(unit, account)
     return Recorded(posted.seq, posted.at, points, balance, activity.id, *names, window.session)
@@ -261,133 +267,8 @@ def commitment(salt: bytes, evidence: dict[str, Any]) -> str:
     return hashlib.sha256(salt + canonical(evidence)).hexdigest()
 
 
-def counts(session: Session, city: str) -> dict[str, int]:
-    """How many check-ins each activity has had; those without any are left out."""
-    query = (
-        select(Attendance.activity, func.count().label("attended"))
-        .where(Attendance.city == city)
-        .group_by(Attendance.activity)
-    )
-    return {row.activity: row.attended for row in session.execute(query)}
-
-
-def _at_moment(unit: Unit, parts: Parts, moment: datetime) -> tuple[Activity, Window | None]:
-    """The activity that a code names, and its session at a moment, in one query."""
-    asked = {"city": unit.city.id, "tag": parts.tag, "moment": moment}
-    found = unit.session.connection().execute(_ACTIVITY, asked).one_or_none()
-    if found is None:
-        raise Refused("code_invalid", "unknown")
-    activity = cast(
-        "Activity", found
-    )  # a row that has the columns of one; building the entity costs more than the query
-    hours = hours_of(activity, unit.city.zone)
-    if hours:
-        return activity, windows.current(hours.around(moment), moment)
-    if found.meeting is None:
-        return activity, None
-    return activity, Window(found.meeting, found.meeting_starts_at, found.meeting_ends_at, found.seats)
-
-
 def _closed(unit: Unit, claim: _Claim) -> Refused:
     """Why no session is open."""
     hours = hours_of(claim.activity, unit.city.zone)
     known = hours.around(claim.moment) if hours else sessions.of(unit.session, unit.city.id, claim.activity.id)
     return windows.closed(known, claim.moment)
-
-
-def _standing(session: Session, city: str, learner: str, claim: _Claim) -> _Standing:
-    """Everything that one learner's record says about one more check-in, in one query."""
-    asked = {
-        "city": city,
-        "learner": learner,
-        "activity": claim.activity.id,
-        "session": claim.window.session if claim.window else "",
-        "day": claim.day,
-    }
-    row = session.connection().execute(_STANDING, asked).one_or_none()  # plain columns need no ORM
-    if row is None:
-        raise NotFound("learner", learner)
-    first = None
-    if row.entry is not None:
-        first = {"entry": row.entry, "amount_minor": row.amount_minor, "at": row.at}
-    earned = Earned(row.of_activity, row.of_activity_today, row.of_city_today, int(row.total_minor or 0))
-    return _Standing(first, earned, row.secured_at is not None)
-
-
-def _check_unused(session: Session, city: str, claim: _Claim) -> None:
-    """Refuse a code that serves once and has, and a turn that has been used."""
-    used = select(Attendance.entry).where(Attendance.city == city)
-    uses = []
-    if claim.single_code is not None:
-        uses.append(used.where(Attendance.activity == claim.activity.id, Attendance.single_code == claim.single_code))
-    if claim.turn is not None:
-        uses.append(used.where(Attendance.turn == claim.turn.nonce))
-    if any(session.scalar(use) is not None for use in uses):
-        raise Refused("code_used")
-
-
-def _check_seats(session: Session, city: str, activity: str, window: Window) -> None:
-    if window.seats is None:
-        return
-    taken = session.scalar(
-        select(func.count()).where(
-            Attendance.city == city, Attendance.activity == activity, Attendance.session == window.session
-        )
-    )
-    if (taken or 0) >= window.seats:
-        raise Refused("cap_reached", "seats", limit=window.seats)
-
-
-_ACTIVITY = (
-    select(
-        *Activity.__table__.c,
-        ActivitySession.__table__.c.id.label("meeting"),
-        ActivitySession.__table__.c.starts_at.label("meeting_starts_at"),
-        ActivitySession.__table__.c.ends_at.label("meeting_ends_at"),
-        ActivitySession.__table__.c.seats,
-    )
-    .select_from(Activity.__table__)
-    .outerjoin(
-        ActivitySession,
-        and_(
-            ActivitySession.city == Activity.city,
-            ActivitySession.activity == Activity.id,
-            ActivitySession.starts_at <= bindparam("moment", type_=Instant),
-            ActivitySession.ends_at > bindparam("moment", type_=Instant),
-        ),
-    )
-    .where(Activity.city == bindparam("city"), Activity.code_tag == bindparam("tag"))
-)
-
-_MINE = aliased(Attendance)
-_ALL_MINE = and_(_MINE.city == bindparam("city"), _MINE.learner == bindparam("learner"))
-_OF_ACTIVITY = _MINE.activity == bindparam("activity")
-_TODAY = _MINE.day == bindparam("day")
-_STANDING = (
-    select(
-        Learner.secured_at,
-        Attendance.entry,
-        Attendance.amount_minor,
-        Attendance.at,
-        select(func.count()).select_from(_MINE).where(_ALL_MINE, _OF_ACTIVITY).scalar_subquery().label("of_activity"),
-        select(func.count())
-        .select_from(_MINE)
-        .where(_ALL_MINE, _OF_ACTIVITY, _TODAY)
-        .scalar_subquery()
-        .label("of_activity_today"),
-        select(func.count()).select_from(_MINE).where(_ALL_MINE, _TODAY).scalar_subquery().label("of_city_today"),
-        case(
-            (Learner.secured_at.is_(None), select(func.sum(_MINE.amount_minor)).where(_ALL_MINE).scalar_subquery())
-        ).label("total_minor"),
-    )
-    .outerjoin(
-        Attendance,
-        and_(
-            Attendance.city == Learner.city,
-            Attendance.learner == Learner.id,
-            Attendance.activity == bindparam("activity"),
-            Attendance.session == bindparam("session"),
-        ),
-    )
-    .where(Learner.city == bindparam("city"), Learner.id == bindparam("learner"))
-)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from ledger.errors import Refused, ValidationFailed
@@ -110,6 +111,7 @@ def _end(window: Window) -> datetime:
     return window.ends_at
 
 
+@lru_cache(maxsize=4_096)
 def _instant(day: date, clock: str, zone: str) -> datetime:
     if clock == "24:00":
         day, clock = day + timedelta(days=1), "00:00"

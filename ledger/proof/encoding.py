@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 32
 
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [high + low for high in _BASE32 for low in _BASE32]
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z").fullmatch
 
 
@@ -83,7 +85,9 @@ def parse_strict(data: bytes) -> Any:
 
 def base32_lower(data: bytes) -> str:
     """Return unpadded lower-case base32 (alphabet a-z2-7)."""
-    return base64.b32encode(data).decode().rstrip("=").lower()
+    length = (len(data) * 8 + 4) // 5
+    bits = int.from_bytes(data, "big") << -len(data) * 8 % 10  # in pairs of digits, the last one filled up with zeros
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in range((length - 1) // 2 * 10, -1, -10)])[:length]
 
 
 def base64_strict(text: str) -> bytes:

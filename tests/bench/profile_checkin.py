@@ -14,11 +14,8 @@ import io
 import pstats
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
-from ledger.book import transfers
-from ledger.book.unit import Unit
 from ledger.book.writer import Command
 from ledger.errors import LedgerError
 from ledger.people.roles import LEARNER, Principal
@@ -26,7 +23,8 @@ from ledger.programme import checkins
 from ledger.programme.checkins import CheckIn
 from tests.bench.rig import product
 from tests.bench.rig.databases import KINDS, SQLITE, databases
-from tests.bench.rig.product import CITY, Product, shop
+from tests.bench.rig.processes import end_in_order
+from tests.bench.rig.product import CITY, Product
 
 CHECKINS, TRANSFERS, POST_MANY = "checkins", "transfers", "post_many"
 
@@ -34,18 +32,14 @@ CHECKINS, TRANSFERS, POST_MANY = "checkins", "transfers", "post_many"
 def commands(made: Product, what: str, activity: str, count: int) -> list[Command[Any]]:
     """As many commands as are to be measured."""
     if what == TRANSFERS:
-        return [Command(_transfer(index), staged_only=True) for index in range(count)]
+        return [product.single_transfer(index) for index in range(count)]
     code = CheckIn(made.new_activity(activity))
-    return [Command(_check_in(person.learner, code), staged_only=True) for person in made.people[:count]]
+    return [_check_in(person.learner, code) for person in made.people[:count]]
 
 
-def _check_in(learner: str, code: CheckIn) -> Callable[[Unit], object]:
+def _check_in(learner: str, code: CheckIn) -> Command[Any]:
     principal = Principal(CITY, frozenset({LEARNER}), learner, "bench")
-    return lambda unit: checkins.record(unit, principal, code)
-
-
-def _transfer(index: int) -> Callable[[Unit], object]:
-    return lambda unit: transfers.post(unit, "transfer", "treasury", shop(index), 1, actor="treasurer")
+    return checkins.command(principal, code)
 
 
 def carry_out(made: Product, what: str, activity: str, count: int, batch: int) -> None:
@@ -95,7 +89,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--top", type=int, default=25, help="lines of each list")
     parser.add_argument("--memory", action="store_true", help="the database in memory")
-    sys.stdout.write(profile(parser.parse_args()))
+    options = parser.parse_args()
+    end_in_order()
+    sys.stdout.write(profile(options))
 
 
 if __name__ == "__main__":

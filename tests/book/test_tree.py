@@ -12,8 +12,9 @@ from ledger.book.entries import Entry
 from ledger.book.tree import Tile
 from ledger.book.unit import Unit
 from ledger.proof import merkle
+from ledger.rows import Rows
 from tests.counts import scale
-from tests.factories import CITY, START, Installation, install
+from tests.factories import CITY, Installation, install
 
 SIZES = (1, 2, 3, 255, 256, 257, 300, 511, 512, 513, scale(530, 800))
 """Where batches end: in and on the edges of tiles."""
@@ -29,20 +30,12 @@ def _hashes(size: int) -> list[bytes]:
 
 def _grow(installation: Installation, sizes: tuple[int, ...]) -> None:
     """Append leaves in batches that end at these sizes, past the journal's checks: this is about the tree."""
+    rows = Rows(Entry)
 
     def batch(unit: Unit, stop: int) -> None:
         for seq in range(unit.next_seq, stop):
             hashed = merkle.leaf_hash(_data(seq))
-            unit.insert(
-                Entry,
-                seq=seq,
-                id=str(seq),
-                kind="policy",
-                at=START,
-                origin=None,
-                leaf=_data(seq),
-                leaf_hash=hashed,
-            )
+            unit.insert(rows, (CITY, seq, str(seq), "policy", unit.now_ms, None, _data(seq), hashed))
             unit.leaf_hashes.append(hashed)
 
     for stop in sizes:

@@ -1,6 +1,6 @@
 """The unit of work: what is staged, when it is sent, and what an undone attempt leaves (nothing)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -13,7 +13,8 @@ from ledger.book.idempotency import StoredAnswer
 from ledger.book.unit import Unit
 from ledger.book.writer import Command
 from ledger.errors import Refused
-from tests.factories import START, Installation
+from ledger.rows import Rows
+from tests.factories import CITY, Installation
 
 
 def _grant(unit: Unit, amount: int) -> None:
@@ -108,11 +109,12 @@ def test_plain_sql_sees_the_commands_before_it(installation: Installation) -> No
 
 def test_a_constraint_that_one_command_breaks_harms_no_other(installation: Installation) -> None:
     """Rows that the database refuses undo the command that staged them, at once, and nobody else's."""
+    answers = Rows(StoredAnswer)
 
     def break_a_rule(unit: Unit) -> None:
         _grant(unit, 50)
         for _ in range(2):
-            unit.insert(StoredAnswer, key="same", request=b"", answer=b"", at=START)
+            unit.insert(answers, (CITY, "same", b"", b"", 0))
 
     def run(unit: Unit) -> None:
         for amount in (1, 2):
@@ -153,10 +155,10 @@ def test_a_value_that_changes_often_is_saved_once(installation: Installation) ->
     class Counting:
         saves = 0
 
-        def load(self, session: object, city: str, key: str) -> State | None:
-            return None
+        def load(self, session: object, city: str, keys: Sequence[str]) -> dict[str, State]:
+            return {}
 
-        def save(self, session: object, city: str, changed: list[tuple[str, State, bool]]) -> None:
+        def save(self, session: object, city: str, changed: list[tuple[str, State]]) -> None:
             self.saves += len(changed)
 
     projection = Counting()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from ledger.book import accounts, entries, seal, transfers, writer
+from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
 from ledger.book.seal import SignedCheckpoint
 from ledger.book.unit import Unit
@@ -39,13 +39,12 @@ def _checkpoints(installation: Installation) -> int:
 
 
 def _wait_for(installation: Installation, waiting: int) -> None:
-    line = installation.writer._queues[CITY]
     tick = threading.Event()
     for _ in range(3_000):
-        if line.qsize() >= waiting:
+        if installation.writer.waiting()[CITY] >= waiting:
             return
         tick.wait(0.01)
-    raise AssertionError(f"{line.qsize()} of {waiting} commands wait")
+    raise AssertionError(f"{installation.writer.waiting()} of {waiting} commands wait")
 
 
 def test_an_acknowledged_command_is_sealed(installation: Installation) -> None:
@@ -136,9 +135,9 @@ def test_all_entries_of_a_batch_bear_one_time(installation: Installation) -> Non
     assert installation.run(work) == [START, START]
 
 
-def test_a_full_queue_refuses_at_once(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_refuses_at_once(installation: Installation) -> None:
     """Beyond its bound the writer says `overloaded` and does nothing; who waits already is served."""
-    monkeypatch.setattr(writer, "MAX_QUEUE", 3)
+    installation.writer.max_queue = 3
     gate = Gate()
     with ThreadPoolExecutor(4) as pool:
         pool.submit(installation.writer.submit, CITY, Command(gate))

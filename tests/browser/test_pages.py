@@ -15,6 +15,8 @@ DESK = (
     f"steward/activities/{POSTER}",
     f"steward/activities/{POSTER}/edit",
     f"steward/activities/{POSTER}/poster",
+    "steward/airdrops",
+    "steward/airdrops/new",
     "steward/shops",
     "steward/promotions",
     "steward/figures",

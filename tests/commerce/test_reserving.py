@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from ledger.book import entries
+from ledger.book import cities, entries
 from ledger.book.unit import Unit
 from ledger.commerce import redemptions
 from ledger.commerce.receipts import RedemptionView
@@ -220,9 +220,10 @@ def test_the_city_sets_the_minutes_up_to_a_day(street: Street, minutes: int, las
     learner = street.learner()
     promotion = street.promotion()
 
-    def set_and_reserve(unit: Unit) -> RedemptionView:
-        unit.city.settings = {**unit.city.settings, "hold_minutes": minutes}
-        return redemptions.reserve(unit, learner, promotion.id)
+    def set_minutes(unit: Unit) -> None:
+        city = cities.get(unit.session, unit.city.id)
+        city.settings = {**city.settings, "hold_minutes": minutes}
 
-    made = street.installation.run(set_and_reserve)
+    street.installation.run(set_minutes)
+    made = street.installation.run(lambda unit: redemptions.reserve(unit, learner, promotion.id))
     assert made.expires_at - made.created_at == lasting

@@ -56,7 +56,7 @@ def test_a_commit_that_broke_off_is_resolved_by_looking(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, stands: bool
 ) -> None:
     """If the entries are there, everybody hears success; if not, `overloaded`, for nothing was done."""
-    dialect = installation.database.engine.dialect
+    dialect = installation.database.writing.dialect
     commit = dialect.do_commit
 
     def break_off(connection: Any) -> None:
@@ -81,7 +81,7 @@ def test_when_nobody_can_look_the_outcome_is_unknown(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither success nor failure is claimed; the same key tells the truth later."""
-    engine = installation.database.engine
+    engine = installation.database.writing
     commit = engine.dialect.do_commit
 
     def refuse(_: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_batch_without_entries_cannot_be_looked_for(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What leaves no entry leaves nothing to look for: the outcome is unknown, and is not claimed."""
-    dialect = installation.database.engine.dialect
+    dialect = installation.database.writing.dialect
     commit = dialect.do_commit
 
     def break_off(_: Any) -> None:

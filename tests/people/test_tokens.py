@@ -11,7 +11,7 @@ from sqlalchemy import text
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import Principal
-from tests.factories import CITY, Installation, add_city
+from tests.factories import CITY, Installation, add_city, reopen
 
 
 def _find(installation: Installation, secret: str, city: str = CITY) -> Principal | None:
@@ -137,3 +137,29 @@ def test_a_link_signs_nobody_in_by_itself(installation: Installation) -> None:
     assert _find(installation, link) is None
     with pytest.raises(NotFound):
         installation.run(lambda unit: tokens.open_link(unit, secret))
+
+
+def test_a_look_up_signs_in_whom_a_search_does(installation: Installation) -> None:
+    """Both find the same principal, and end together at once when another process revokes the token or it expires."""
+    lookups = installation.database.lookups
+
+    def found(secret: str, city: str = CITY) -> Principal | None:
+        looked_up = tokens.look_up(lookups, city, secret, installation.clock.now)
+        assert looked_up == _find(installation, secret, city)
+        return looked_up
+
+    shop = installation.run(lambda unit: tokens.issue(unit, {"shop"}, "noodles"))
+    staff = installation.run(lambda unit: tokens.issue(unit, {"steward", "treasurer"}, lifetime=timedelta(days=1)))
+    first, second = found(shop), found(staff)
+    assert first is not None
+    assert second is not None
+    assert (first.subject, second.roles) == ("noodles", frozenset({"steward", "treasurer"}))
+    for stranger in (shop[:-1] + ("a" if shop[-1] != "a" else "b"), "", "é" * 10_000, "kgo_kk"):
+        assert found(stranger) is None
+    assert found(shop, "yala") is None
+    other = reopen(installation.database.url, installation.keys.directory.parent, installation.clock)
+    other.run(lambda unit: tokens.revoke(unit, first.token_id or ""))
+    other.close()
+    assert found(shop) is None
+    installation.clock.advance(days=1)
+    assert found(staff) is None

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ledger.errors import Forbidden, NotFound, Refused, Unauthenticated
 from ledger.people import learners
 from ledger.people.roles import Principal
-from ledger.programme import checkins, policy
+from ledger.programme import attendance, checkins, policy
 from ledger.programme.codes import ALPHABET
 from ledger.programme.policy import Policy
 from tests.factories import CITY, START, add_city
@@ -318,7 +318,7 @@ def test_counts_and_audit(town: Town) -> None:
         for _ in range(count):
             town.check_in(town.learner(), town.code(name).text)
     with town.installation.read() as session:
-        assert checkins.counts(session, CITY) == {"library": 3, "museum": 1}
+        assert attendance.counts(session, CITY) == {"library": 3, "museum": 1}
     assert town.installation.audit().findings == []
 
 

@@ -31,6 +31,8 @@ DESK = tuple(
         "activities/circle",
         "activities/walk/edit",
         "activities/walk/poster",
+        "airdrops",
+        "airdrops/new",
         "shops",
         "promotions",
         "figures",

@@ -1,8 +1,9 @@
 """A cheap HTTP/1.1 load: keep-alive connections with one request in flight on each, in a process of its own.
 
 The client shares the machine with the server that it measures, so it does next to nothing: raw sockets, `epoll`,
-requests that were written beforehand, and of an answer only the status and the length. Nothing is sent after the
-time is up, and what is under way is waited for: every request that was carried out is counted.
+requests that were written beforehand, and of an answer only the status and the length. What it takes of the
+processors all the same is told. Nothing is sent after the time is up, and what is under way is waited for: every
+request that was carried out is counted.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import cycle
+from itertools import chain, cycle
 
+from tests.bench.rig.processes import end_with_parent
+
+CREATED = "201"
+RECEIVE_BYTES = 16 * 1024
+"""How much is received at once. Every call allocates as much: with a megabyte this client took twice the time."""
 SILENCE_SECONDS = 30
 """After this long without any answer the rest counts as lost."""
 
@@ -30,7 +36,8 @@ class Load:
     """What to send, over how many connections, for how long.
 
     Attributes:
-        once: send each request at most once and end early when none is left; otherwise from the start again.
+        once: send each request at most once; otherwise from the start again.
+        afterwards: what to send, over and over, when none is left; without it the round ends early.
     """
 
     port: int
@@ -38,19 +45,25 @@ class Load:
     seconds: float
     requests: Sequence[str]
     once: bool = False
+    afterwards: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back. `per_s` counts the answers 201 alone; latencies are of all answers, in milliseconds."""
+    """What came back. `per_s` counts the answers 201 alone; latencies are of all answers, in milliseconds.
+
+    `client_us` is the processor time, in microseconds, that this client took for one request.
+    """
 
     created: int
     seconds: float
     p50_ms: float
     p99_ms: float
+    slowest_ms: float
     statuses: dict[str, int]
     lost: int
     body_bytes: int
+    client_us: float
 
     @property
     def per_s(self) -> float:
@@ -95,8 +108,8 @@ def run(load: Load) -> Answers:
 
 def drive(load: Load) -> Answers:
     """Put a load on a server from this thread."""
-    encoded = [one.encode() for one in load.requests]
-    waiting = iter(encoded) if load.once else cycle(encoded)
+    encoded, afterwards = ([one.encode() for one in part] for part in (load.requests, load.afterwards))
+    waiting = chain(encoded, cycle(afterwards)) if load.once else cycle(encoded)
     tally, poll = _Tally(), select.epoll()
     connections: dict[int, _Connection] = {}
     for _ in range(load.clients):
@@ -104,8 +117,8 @@ def drive(load: Load) -> Answers:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         poll.register(made.fileno(), select.EPOLLIN)
         connections[made.fileno()] = _Connection(made)
+    used, lost = time.process_time(), 0
     started = last = time.perf_counter()
-    lost = 0
     busy = {number: one for number, one in connections.items() if _send(one, waiting)}
     while busy:
         ready = poll.poll(SILENCE_SECONDS)
@@ -114,7 +127,7 @@ def drive(load: Load) -> Answers:
             break
         for number, _ in ready:
             connection = busy[number]
-            data = connection.socket.recv(1 << 20)
+            data = connection.socket.recv(RECEIVE_BYTES)
             if not data:
                 lost += 1
                 del busy[number]
@@ -130,7 +143,7 @@ def drive(load: Load) -> Answers:
                 poll.unregister(number)
     for one in connections.values():
         one.socket.close()
-    return _sum_up(tally, last - started, lost)
+    return _sum_up(tally, last - started, lost, time.process_time() - used)
 
 
 def _send(connection: _Connection, waiting: Iterator[bytes]) -> bool:
@@ -159,12 +172,14 @@ def _complete(connection: _Connection, tally: _Tally) -> bool:
     return True
 
 
-def _sum_up(tally: _Tally, seconds: float, lost: int) -> Answers:
+def _sum_up(tally: _Tally, seconds: float, lost: int, used: float) -> Answers:
     ordered = sorted(tally.latencies) or [0.0]
-    p50, p99 = (1_000 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
-    created = tally.statuses["201"]
-    return Answers(created, max(seconds, 1e-9), p50, p99, dict(tally.statuses), lost, tally.body_bytes)
+    p50, p99, slowest = (1_000 * ordered[int((len(ordered) - 1) * share)] for share in (0.5, 0.99, 1))
+    created, client_us = tally.statuses[CREATED], 1e6 * used / len(ordered)
+    seconds = max(seconds, 1e-9)
+    return Answers(created, seconds, p50, p99, slowest, dict(tally.statuses), lost, tally.body_bytes, client_us)
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.stdout.write(json.dumps(asdict(drive(Load(**json.load(sys.stdin))))))

@@ -7,6 +7,7 @@ work of the processors; such figures are for finding what to improve, not for te
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,8 @@ from tests import memory, postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 KINDS = (SQLITE, POSTGRESQL)
+
+_NAME = re.compile(r"kgo-bench-(\d+)-")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Databases:
 @contextmanager
 def databases(kind: str, *, memory_only: bool = False) -> Iterator[Databases]:
     """Two databases of a kind, gone afterwards with everything else in the directory."""
-    directory = memory.directory() if memory_only else Path(tempfile.mkdtemp(prefix="kgo-bench-"))
+    directory = memory.directory() if memory_only else _directory()
     server = None
     try:
         if kind == SQLITE:
@@ -48,6 +51,15 @@ def databases(kind: str, *, memory_only: bool = False) -> Iterator[Databases]:
         if server is not None:
             server.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _directory() -> Path:
+    """A new directory on the disk; what killed measurements left there goes first, for it can be gigabytes."""
+    for path in Path(tempfile.gettempdir()).glob("kgo-bench-*"):
+        owner = _NAME.match(path.name)
+        if owner and not Path("/proc", owner[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"kgo-bench-{os.getpid()}-"))
 
 
 def syncs_per_s(directory: Path, seconds: float = 0.5) -> float:

@@ -11,7 +11,8 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import Any
@@ -86,6 +87,22 @@ class Naive:
         """Move an amount in a transaction of its own; the entry's seq."""
         with self._transaction() as execute:
             return _move(execute, "transfer", source, target, amount)
+
+    def transfer_for(self, seconds: float, targets: Sequence[str], source: str = "treasury") -> float:
+        """Transfers for so long, by one client (a thread with a connection) for each target; how many a second."""
+        done: list[int] = []
+        started = time.perf_counter()
+
+        def work(target: str) -> None:
+            count = 0
+            while time.perf_counter() - started < seconds:
+                self.transfer(source, target, 1)
+                count += 1
+            done.append(count)
+
+        with ThreadPoolExecutor(len(targets)) as clients:
+            list(clients.map(work, targets))  # raises what a client raised
+        return sum(done) / (time.perf_counter() - started)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import text
+
 from ledger.book import accounts, audit, cities, entries, transfers
+from ledger.book.journal import Posted
 from ledger.book.transfers import Transfer
 from ledger.book.unit import Unit
 from ledger.book.writer import Command
@@ -27,7 +30,8 @@ from ledger.programme.activities import NewActivity
 from ledger.programme.policy import Policy
 from ledger.programme.views import budget_of
 from ledger.proof.verify import verify_export
-from tests.servers import Deployment
+from tests.bench.rig.processes import WITH_PARENT
+from tests.servers import KGO, Deployment, Server, free_port
 
 CITY = "khon-kaen"
 PATH = f"/v1/cities/{CITY}"
@@ -56,6 +60,20 @@ class Product:
     people: Sequence[Joined]
     treasurer: str
 
+    def serve(self, workers: int) -> int:
+        """Start one more server, as an operator would, but not to outlive this process; the port that it answers at."""
+        port, place = free_port(), self.deployment
+        arguments = ["serve", "--data", str(place.data), "--host", "127.0.0.1", "--port", str(port)]
+        server = Server(
+            [*WITH_PARENT, str(KGO), *arguments, "--workers", str(workers)],
+            port=port,
+            log=place.data.parent / f"server-{len(place.servers) + 1}.log",
+            environment=place.environment,
+        )
+        place.servers.append(server)
+        server.wait_until_healthy()
+        return port
+
     def new_activity(self, name: str) -> str:
         """A funded poster activity, open all day; the code on its poster."""
         system = Principal.system(CITY)
@@ -79,6 +97,14 @@ class Product:
         (outcome,) = self.installation.writer.execute(CITY, [command])
         if isinstance(outcome, LedgerError):
             raise outcome
+
+    def deadlocks(self) -> int:
+        """How many PostgreSQL has had to break in this database; SQLite has none, since one writes at a time."""
+        if self.installation.database.engine.dialect.name != "postgresql":
+            return 0
+        with self.installation.database.read() as session:
+            statement = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            return int(session.scalar(statement) or 0)
 
     def size(self) -> int:
         """How many entries the log has."""
@@ -121,6 +147,16 @@ def prepare(directory: Path, database_url: str, people: int) -> Product:
 
 def _join(installation: Installation, count: int) -> list[Joined]:
     return installation.writer.run(CITY, lambda unit: [learners.join(unit) for _ in range(count)])
+
+
+def single_transfer(index: int) -> Command[Posted]:
+    """The writer's command for one transfer, as the route of `/entries` makes it."""
+    wanted = Transfer("transfer", "treasury", shop(index), 1)
+    return Command(
+        lambda unit: transfers.post(unit, *wanted, actor="treasurer"),
+        staged_only=True,
+        reads=[lambda _unit: transfers.reads((wanted.source, wanted.target))],
+    )
 
 
 def shop(index: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 from ledger import serving
+from tests.bench.rig.processes import WITH_PARENT
 from tests.servers import Server, free_port
 
 APPLICATIONS = {"echo": "tests.bench.rig.echo:create_app", "naive": "tests.bench.rig.naive:create_app"}
@@ -16,7 +17,7 @@ APPLICATIONS = {"echo": "tests.bench.rig.echo:create_app", "naive": "tests.bench
 def start(name: str, log: Path, workers: int, environment: dict[str, str]) -> tuple[Server, int]:
     """Start one of `APPLICATIONS`; returns it and its port when it answers."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.bench.rig.web", name, str(port), str(workers)]
+    command = [*WITH_PARENT, sys.executable, "-m", "tests.bench.rig.web", name, str(port), str(workers)]
     server = Server(command, port=port, log=log, environment={**os.environ, **environment})
     server.wait_until_healthy()
     return server, port

@@ -1,0 +1,99 @@
+"""JSON bodies, in and out: read strictly, loaded through a schema, dumped through one.
+
+The schemas are what the description is written from and what words every complaint. Those on the hot routes have a
+short way as well: `In.plain` builds the command of a body that is plainly right, and `Out.plain` the answer to one.
+Whatever the short way does not take goes through the schema, so that nothing is said or let through differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
+
+from api.schemas.base import In, Out, showing
+from api.services import CityFacts
+from ledger.errors import ValidationFailed
+
+JSON = "application/json"
+
+
+def read(schema: Schema, body: bytes, media: str) -> Any:
+    """The command that a request's body stands for; no body at all is an object without members.
+
+    Raises:
+        ValidationFailed: as for `load`, or it is no JSON object.
+        UnsupportedMediaType: there is a body of another kind.
+    """
+    if not body or body.isspace():
+        return load(schema, {})
+    if media != JSON and not media.endswith("+json"):
+        raise UnsupportedMediaType
+    try:
+        data = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+    except (ValueError, RecursionError) as fault:
+        raise ValidationFailed({"body": "Send a JSON object."}) from fault
+    if not isinstance(data, dict):
+        raise ValidationFailed({"body": "Send a JSON object."})
+    return load(schema, data)
+
+
+def load(schema: Schema, data: dict[str, Any]) -> Any:
+    """The command that a mapping stands for.
+
+    Raises:
+        ValidationFailed: names each field that is wrong, dotted where it lies deeper, and the remedy.
+    """
+    if isinstance(schema, In):
+        command = schema.plain(data)
+        if command is not None:
+            return command
+    try:
+        return schema.load(data)
+    except ValidationError as fault:
+        raise ValidationFailed(dict(_flat(fault.messages, ""))) from fault
+
+
+def dump(schema: Schema | None, value: Any, city: CityFacts | None, public_url: str) -> bytes:
+    """A value as the bytes of a JSON answer; needs no request, since the writer's thread calls it too."""
+    return _ENCODER.encode(shown(schema, value, city, public_url)).encode()
+
+
+def shown(schema: Schema | None, value: Any, city: CityFacts | None, public_url: str) -> Any:
+    """A value as lists, dicts and scalars."""
+    if schema is None:
+        return value
+    if city is None:
+        return schema.dump(value)
+    if isinstance(schema, Out):
+        plain = schema.plain(value, city)
+        if plain is not None:
+            return plain
+    with showing(city, public_url):
+        return schema.dump(value)
+
+
+def _flat(messages: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            yield from _flat(inner, prefix if name == "_schema" else f"{prefix}.{name}".lstrip("."))
+    else:
+        yield prefix or "body", str(messages[0] if isinstance(messages, list) else messages)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice")
+    return found
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_object)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
