@@ -102,8 +102,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         if url.startswith("sqlite"):
-            self.engine = _sqlite_engine(url, "PRAGMA query_only=ON", "BEGIN")
-            self.writing = _sqlite_engine(url, "PRAGMA query_only=OFF", "BEGIN IMMEDIATE")
+            self.engine = _sqlite_engine(url, "BEGIN", "PRAGMA query_only=ON")
+            self.writing = _sqlite_engine(url, "BEGIN IMMEDIATE", "PRAGMA query_only=OFF")
             self._turn: AbstractContextManager[Any] = _Turn(Path(f"{make_url(url).database}.turn"))
         else:
             self.engine = _postgresql_engine(url)
@@ -166,7 +166,7 @@ class _Turn:
         self._own.release()
 
 
-def _sqlite_engine(url: str, access: str, begin: str) -> Engine:
+def _sqlite_engine(url: str, begin: str, *pragmas: str) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,8 @@ def _sqlite_engine(url: str, access: str, begin: str) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE meets the triggers that guard the journal
-        cursor.execute(access)
+        for pragma in pragmas:
+            cursor.execute(pragma)
         cursor.close()
 
     @event.listens_for(engine, "begin")

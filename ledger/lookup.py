@@ -20,8 +20,9 @@ from sqlalchemy import make_url
 
 from ledger.errors import Overloaded
 
-CONNECTIONS = 4
-"""A look-up takes well under a millisecond: this many are enough for thousands a second."""
+CONNECTIONS = 2
+"""A look-up takes a fraction of a millisecond, so that two are enough for thousands a second. With more of them threads
+only take the interpreter's lock from each other and from the writer."""
 
 WAIT_SECONDS = 10
 """How long a look-up waits for an idle connection, and a connection for its database."""

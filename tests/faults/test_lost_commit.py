@@ -225,7 +225,7 @@ def test_a_lost_connection_waits_for_the_commit_it_lost(server: tuple[Installati
         answer = pool.submit(installation.writer.submit, CITY, _remember_socket(sockets, _grant(7)))
         seen.wait_for("COMMIT")
         _cut(sockets)
-        seen.wait_for("SELECT heads%FOR UPDATE")
+        seen.wait_for("SELECT %FOR UPDATE OF heads")
         assert not answer.done()
         seen.let_commits_go()
         assert answer.result(30).value == 0
