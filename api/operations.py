@@ -34,9 +34,9 @@ from ledger.people.roles import LEARNER, PERMISSIONS, PUBLIC, Principal, require
 
 CITY = "/cities/<city>"
 NO_STORE = "no-store"
-ALWAYS = ("validation_failed", "unauthenticated", "not_found", "internal_error", "keys_missing")
+ALWAYS = ("validation_failed", "unauthenticated", "not_found", "internal_error", "keys_missing", "overloaded")
 NOT_PUBLIC = ("forbidden",)
-WRITING = ("forbidden", "overloaded", "outcome_unknown", "log_behind_published")
+WRITING = ("forbidden", "outcome_unknown", "log_behind_published")
 KEYED = ("idempotency_conflict",)
 BODY = ("body_too_large", "unsupported_media_type")
 NOT_A_QUERY = frozenset({"lang"})

@@ -40,6 +40,10 @@ from ledger.values import from_milliseconds, to_milliseconds
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 """The numbered migrations; they come with the checkout."""
 
+ABANDONED_MS = 15_000
+"""How long PostgreSQL lets a writer's transaction stand with nothing asked of it: a process that was cut off without a
+word would otherwise keep the city's head, and everybody waiting, for as long as TCP hopes."""
+
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
 
@@ -107,7 +111,7 @@ class Database:
             self._turn: AbstractContextManager[Any] = _Turn(Path(f"{make_url(url).database}.turn"))
         else:
             self.engine = _postgresql_engine(url)
-            self.writing = _postgresql_engine(url)
+            self.writing = _postgresql_engine(url, f"-c idle_in_transaction_session_timeout={ABANDONED_MS}")
             self._turn = nullcontext()
         self.lookups = Lookups(url)
 
@@ -198,14 +202,14 @@ def _sqlite_engine(url: str, begin: str, *pragmas: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str) -> Engine:
+def _postgresql_engine(url: str, options: str = "") -> Engine:
     return create_engine(
         url,
         pool_size=16,
         max_overflow=16,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
-        connect_args={"options": "-c synchronous_commit=on", **VANISHED},
+        connect_args={"options": f"-c synchronous_commit=on {options}", **VANISHED},
     )
 
 

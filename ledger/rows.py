@@ -27,8 +27,9 @@ from sqlalchemy.types import TypeDecorator
 Row = tuple[Any, ...]
 Entity = TypeVar("Entity", bound=DeclarativeBase)
 
-MOST_ROWS = 512
-"""The longest VALUES list; a power of two. Shorter ones are powers of two as well, so that few statements exist."""
+MOST_ROWS, EIGHT = 512, 8
+"""The longest VALUES list. Beyond eight rows the lists are multiples of eight, so that few statements exist to be kept
+prepared, and few are run."""
 
 
 class Rows:
@@ -67,7 +68,7 @@ class Rows:
             return
         start = 0
         while left := len(rows) - start:
-            count = min(MOST_ROWS, 1 << (left.bit_length() - 1))
+            count = min(MOST_ROWS, left - left % EIGHT) if left >= EIGHT else left
             values = tuple(chain.from_iterable(rows[start : start + count]))
             connection.exec_driver_sql(self._statement(count), values)
             start += count

@@ -27,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -262,8 +263,9 @@ class Writer:
 
     def _batch(self, city_id: str, commands: Sequence[Command[Any]], now: datetime | None) -> _Carried:
         lost: DBAPIError | None = None
-        with self.database.write() as session:
+        with ExitStack() as stack:
             try:
+                session = stack.enter_context(self.database.write())
                 carried = self._carry_out(session, city_id, commands, now)
             except DBAPIError as failure:
                 if not _is_broken(failure):

@@ -222,13 +222,15 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
     """Post the reward and keep what it was for."""
     activity, account = claim.activity, account_of(learner)
     salt = secrets.token_bytes(16)
-    evidence = {
-        "learner": learner,
-        "activity": activity.id,
-        "session": window.session,
-        "code": claim.parts.text,
-        "moment": timestamp(claim.moment),
-    }
+    evidence = canonical(
+        {
+            "learner": learner,
+            "activity": activity.id,
+            "session": window.session,
+            "code": claim.parts.text,
+            "moment": timestamp(claim.moment),
+        }
+    )
     posted = transfers.post(
         unit,
         "reward",
@@ -237,7 +239,7 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         points,
         actor=principal.actor(),
         ref={"activity": activity.id, "session": window.session, "place": activity.place},
-        evidence={"assurance": claim.assurance, "commitment": commitment(salt, evidence)},
+        evidence={"assurance": claim.assurance, "commitment": _committed(salt, evidence)},
         rule=policies.rule_hash(claim.policy),
     )
     row = _ATTENDANCES.row(
@@ -253,7 +255,7 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         single_code=claim.single_code,
         turn=claim.turn.nonce if claim.turn else None,
         salt=salt,
-        evidence=canonical(evidence).decode(),
+        evidence=evidence.decode(),
         assurance=claim.assurance,
     )
     unit.insert(_ATTENDANCES, row)
@@ -264,7 +266,11 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
 
 def commitment(salt: bytes, evidence: dict[str, Any]) -> str:
     """What the log says of the evidence: SHA-256(salt || canonical JSON), in hexadecimal."""
-    return hashlib.sha256(salt + canonical(evidence)).hexdigest()
+    return _committed(salt, canonical(evidence))
+
+
+def _committed(salt: bytes, evidence: bytes) -> str:
+    return hashlib.sha256(salt + evidence).hexdigest()
 
 
 def _closed(unit: Unit, claim: _Claim) -> Refused:

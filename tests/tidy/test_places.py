@@ -71,7 +71,7 @@ def test_no_lock_of_another_kind_is_kept() -> None:
     assert {path.name for path in listed()} & {"uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock"} == set()
 
 
-@pytest.mark.parametrize("name", ["server", "dev", "uv"])
+@pytest.mark.parametrize("name", ["server", "dev", "uv", "peers"])
 def test_requirements_have_hashes_and_no_index(name: str) -> None:
     """Every locked package is pinned to one version with its hashes, and no line names an index."""
     content = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
