@@ -40,7 +40,7 @@ from ledger.values import from_milliseconds, to_milliseconds
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 """The numbered migrations; they come with the checkout."""
 
-ABANDONED_MS = 15_000
+ABANDONED_MS = 5_000
 """How long PostgreSQL lets a writer's transaction stand with nothing asked of it: a process that was cut off without a
 word would otherwise keep the city's head, and everybody waiting, for as long as TCP hopes."""
 

@@ -3,7 +3,7 @@
 The hammers of `tests/faults` run for seconds by default and `LONG_MINUTES` under `--long`, or as long as `--minutes`
 says; `--seed` has them draw the faults of an earlier run again.
 
-A property or a crowd that an issue wants in thousands names both numbers where it stands, as
+A property or a crowd that is wanted in thousands names both numbers where it stands, as
 `scale(50, 5000)`, so that a reader sees what is left out on an ordinary day.
 """
 
