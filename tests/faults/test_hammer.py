@@ -1,7 +1,7 @@
 """A hammer: many clients, few accounts, several web processes, and everything breaks at random. Then it is reconciled.
 
-By default a storm of half a minute on PostgreSQL and one of a few seconds on SQLite, where there is no network to cut
-and no server to kill; with `--long` or `--minutes N` storm after storm on one log, each reconciled. The faults are
+By default a storm of some twenty seconds on PostgreSQL and one of a few seconds on SQLite, where there is no network to
+cut and no server to kill; with `--long` or `--minutes N` storm after storm on one log, each reconciled. The faults are
 drawn from a seed, which a failure names with the faults that came last: `--seed S` draws the same again, though how
 they meet the clients is up to the machine.
 """
@@ -191,7 +191,7 @@ def test_postgresql_is_hammered(server_to_kill: PostgreSQL, tmp_path: Path) -> N
     deployment, network = Deployment(tmp_path / "data", url), Network()
     fleet = Fleet(deployment, [2, 1, 1, 1], [network.proxy(server_to_kill.socket) for _ in range(4)])
     try:
-        _run(_hammer(deployment, fleet, server_to_kill), 28, tmp_path)
+        _run(_hammer(deployment, fleet, server_to_kill), 18, tmp_path)
     finally:
         fleet.kill()
         deployment.close()
@@ -205,7 +205,7 @@ def test_one_sqlite_file_is_hammered(sqlite_deployment: Deployment, tmp_path: Pa
     """The same with several killed processes on one file."""
     fleet = Fleet(sqlite_deployment, [2, 1, 1])
     try:
-        _run(_hammer(sqlite_deployment, fleet, None), 9, tmp_path)
+        _run(_hammer(sqlite_deployment, fleet, None), 6, tmp_path)
     finally:
         fleet.kill()
 
