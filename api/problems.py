@@ -30,7 +30,6 @@ from ledger.proof.encoding import timestamp
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "retry_after_seconds"
-SILENT_DATABASE_RETRY_SECONDS = 1
 log = logging.getLogger(__name__)
 
 PROBLEMS: dict[str, int] = {
@@ -234,7 +233,7 @@ def register(app: Flask, count: Callable[[str], None], page: Callable[[Problem],
     def unreachable(error: exc.SQLAlchemyError) -> Response | tuple[str, int]:
         """The database is silent. Nothing was done: the writer itself answers for whatever reached a commit."""
         log.error("the database does not answer: %s", type(getattr(error, "orig", error)).__name__)
-        refusal = Overloaded(retry_after_seconds=SILENT_DATABASE_RETRY_SECONDS)
+        refusal = Overloaded()
         return answer(describe(refusal, current_language(), None))
 
     @app.errorhandler(Exception)

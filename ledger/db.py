@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
-from ledger.lookup import Lookups
+from ledger.lookup import VANISHED, Lookups
 from ledger.values import from_milliseconds, to_milliseconds
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -46,16 +46,6 @@ word would otherwise keep the city's head, and everybody waiting, for as long as
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
-
-
-VANISHED = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 20_000,
-}
-"""How libpq notices a PostgreSQL server that went without a word: within twenty seconds."""
 
 
 class Base(DeclarativeBase):

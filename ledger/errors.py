@@ -77,6 +77,9 @@ class Overloaded(LedgerError):
 
     code = "overloaded"
 
+    def __init__(self, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(retry_after_seconds=retry_after_seconds)
+
 
 class OutcomeUnknown(LedgerError):
     """The database broke off during commit. Ask again with the same idempotency key to learn the outcome."""

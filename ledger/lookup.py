@@ -27,7 +27,14 @@ only take the interpreter's lock from each other and from the writer."""
 WAIT_SECONDS = 10
 """How long a look-up waits for an idle connection, and a connection for its database."""
 
-RETRY_AFTER_SECONDS = 1
+VANISHED = {
+    "connect_timeout": WAIT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
+"""How libpq notices a PostgreSQL server that went without a word: within twenty seconds."""
 
 Row = tuple[Any, ...]
 
@@ -78,7 +85,7 @@ class Lookups:
         try:
             connection = idle.get(timeout=WAIT_SECONDS)
         except Empty:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+            raise Overloaded() from None
         try:
             if connection is not None:
                 try:
@@ -91,7 +98,7 @@ class Lookups:
         except Broken as failure:
             _close(connection)
             connection = None
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
+            raise Overloaded() from failure
         finally:
             idle.put(connection)
 

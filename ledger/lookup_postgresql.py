@@ -9,10 +9,7 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
-from ledger.lookup import WAIT_SECONDS, Broken, Row
-
-_VANISHED = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
-"""A server that went without a word is noticed within twenty seconds."""
+from ledger.lookup import VANISHED, Broken, Row
 
 _OF_THE_QUERY = b"42"
 """The class of SQLSTATEs that say that a query is wrong."""
@@ -30,7 +27,7 @@ class PostgreSQL:
 
     def __init__(self, url: str) -> None:
         address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        known = make_conninfo(address, connect_timeout=WAIT_SECONDS, client_encoding="UTF8", **_VANISHED)
+        known = make_conninfo(address, client_encoding="UTF8", **VANISHED)
         self._connection = pq.PGconn.connect(known.encode())
         self._names: dict[str, bytes] = {}
         if self._connection.status != pq.ConnStatus.OK:

@@ -27,9 +27,9 @@ from sqlalchemy.types import TypeDecorator
 Row = tuple[Any, ...]
 Entity = TypeVar("Entity", bound=DeclarativeBase)
 
-MOST_ROWS, EIGHT = 512, 8
-"""The longest VALUES list. Beyond eight rows the lists are multiples of eight, so that few statements exist to be kept
-prepared, and few are run."""
+MOST_ROWS, STEP = 512, 8
+"""The longest VALUES list; and the lengths beyond eight rows are multiples of eight, so that few statements exist to be
+kept prepared, and few are run."""
 
 
 class Rows:
@@ -58,7 +58,7 @@ class Rows:
         """Insert rows, or replace them.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: a constraint refuses one; then none of them is there.
+            sqlalchemy.exc.IntegrityError: a constraint refuses one. Others may be there: go back to a savepoint.
         """
         connection = session.connection()
         if connection.dialect.name == "postgresql":
@@ -68,7 +68,7 @@ class Rows:
             return
         start = 0
         while left := len(rows) - start:
-            count = min(MOST_ROWS, left - left % EIGHT) if left >= EIGHT else left
+            count = min(MOST_ROWS, left - left % STEP) if left >= STEP else left
             values = tuple(chain.from_iterable(rows[start : start + count]))
             connection.exec_driver_sql(self._statement(count), values)
             start += count

@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from api.schemas.base import COUNT_MESSAGE, TEXT_MESSAGE, Flag, In, Instant, Money, Text, Whole, amount, items_of
-from api.schemas.money import PAGE_LIMIT
+from api.schemas.money import page_limit
 from ledger.programme.airdrop_files import MAX_BYTES, MAX_ROWS, NAME_LENGTH
 from ledger.programme.airdrop_verdicts import STATES, VERDICTS
 from ledger.programme.airdrops import NewAirdrop
@@ -83,14 +83,7 @@ class AirdropRowsQuery(In):
     cursor = Whole(
         query=True, message=COUNT_MESSAGE, load_default=0, metadata={"description": "`next` of the page before."}
     )
-    limit = Whole(
-        query=True,
-        least=1,
-        most=PAGE_LIMIT,
-        message=f"Give a whole number from 1 to {PAGE_LIMIT}.",
-        load_default=50,
-        metadata={"description": "Rows per page."},
-    )
+    limit = page_limit("Rows")
     refused = Flag(load_default=False, metadata={"description": "Only the rows that were refused."})
 
 

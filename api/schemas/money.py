@@ -279,18 +279,23 @@ def plain_balance(value: Balance, city: CityFacts) -> dict[str, Any]:
     }
 
 
-class StatementQuery(In):
-    """Which page of a statement."""
-
-    cursor = Whole(query=True, message=COUNT_MESSAGE, metadata={"description": "`next` of the page before."})
-    limit = Whole(
+def page_limit(what: str) -> Whole:
+    """How many lines, rows and the like a page is asked to have."""
+    return Whole(
         query=True,
         least=1,
         most=PAGE_LIMIT,
         message=f"Give a whole number from 1 to {PAGE_LIMIT}.",
         load_default=50,
-        metadata={"description": "Lines per page."},
+        metadata={"description": f"{what} per page."},
     )
+
+
+class StatementQuery(In):
+    """Which page of a statement."""
+
+    cursor = Whole(query=True, message=COUNT_MESSAGE, metadata={"description": "`next` of the page before."})
+    limit = page_limit("Lines")
 
 
 class StatementLineOut(Money):

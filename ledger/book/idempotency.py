@@ -102,20 +102,20 @@ def find(lookups: Lookups, city: str, keys: CityKeys, scope: Scope) -> bytes | N
     return None if row is None else _opened(_Answer(*row), keys, scope)
 
 
-def recall(unit: Unit, scope: Scope) -> bytes | None:
-    """The answer that was given before the running command, or None.
+def recall(unit: Unit, scope: Scope, key: str) -> bytes | None:
+    """The answer that was given before the running command, or None. `key` is `scope.key_hash`, which the caller has.
 
     Raises:
         Refused: `idempotency_conflict`: the key was used with another body.
     """
-    return _opened(unit.get(ANSWERS, scope.key_hash(unit.keys)), unit.keys, scope)
+    return _opened(unit.get(ANSWERS, key), unit.keys, scope)
 
 
-def store(unit: Unit, scope: Scope, answer: bytes) -> None:
-    """Stage the answer of the running command."""
+def store(unit: Unit, scope: Scope, key: str, answer: bytes) -> None:
+    """Stage the answer of the running command under `key`, as for `recall`."""
     nonce = os.urandom(NONCE_BYTES)
     sealed = nonce + scope.cipher(unit.keys).encrypt(nonce, answer, None)
-    unit.put(ANSWERS, scope.key_hash(unit.keys), _Answer(scope.request, sealed, unit.now_ms))
+    unit.put(ANSWERS, key, _Answer(scope.request, sealed, unit.now_ms))
 
 
 def _opened(stored: _Answer | None, keys: CityKeys, scope: Scope) -> bytes | None:

@@ -55,7 +55,6 @@ MAX_WAIT_SECONDS = 0.002
 PUBLISH_SECONDS = 0.1
 """How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
 
-RETRY_AFTER_SECONDS = 1
 
 Value = TypeVar("Value")
 log = logging.getLogger(__name__)
@@ -152,7 +151,7 @@ class Writer:
                 line.put(waiting)
         if refused:
             self.observer.overloaded(city)
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise Overloaded()
         return waiting.wait()
 
     def waiting(self) -> dict[str, int]:
@@ -271,7 +270,7 @@ class Writer:
                 if not _is_broken(failure):
                     raise
                 log.warning("a batch broke off: %s", failure.orig.__class__.__name__)
-                raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
+                raise Overloaded() from failure
             started = time.perf_counter()
             try:
                 session.commit()
@@ -327,7 +326,7 @@ class Writer:
         except DBAPIError as silent:
             raise OutcomeUnknown(city=city) from silent
         if stands != unit.leaf_hashes[0]:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS) from failure
+            raise Overloaded() from failure
 
 
 def _read_ahead(unit: Unit, commands: Sequence[Command[Any]]) -> None:
@@ -352,13 +351,13 @@ def _run(unit: Unit, command: Command[Any]) -> Outcome[Any] | Exception:
     try:
         with unit.attempt(staged_only=command.staged_only):
             if scope is not None:
-                answer = idempotency.recall(unit, scope)
+                unit.key_hash = scope.key_hash(unit.keys)
+                answer = idempotency.recall(unit, scope, unit.key_hash)
                 if answer is not None:
                     return Outcome(replayed=answer)
-                unit.key_hash = scope.key_hash(unit.keys)
             value = command.run(unit)
-            if scope is not None and command.encode is not None:
-                idempotency.store(unit, scope, command.encode(value))
+            if scope is not None and unit.key_hash is not None and command.encode is not None:
+                idempotency.store(unit, scope, unit.key_hash, command.encode(value))
             return Outcome(value)
     except LedgerError as refusal:
         return refusal

@@ -32,7 +32,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.book import accounts, transfers
-from ledger.book.accounts import ACCOUNTS, Balance
+from ledger.book.accounts import Balance
 from ledger.book.unit import Place, Unit
 from ledger.book.writer import Command, Steps
 from ledger.errors import NotFound, Refused
@@ -157,8 +157,8 @@ def reads(principal: Principal, command: CheckIn) -> Steps:
 
     def found(unit: Unit) -> list[Place]:
         claim = _claim(unit, command)
-        budget = ACCOUNTS, budget_of(claim.activity.id)
-        return [(STANDINGS, (learner, *claim.occasion)), budget, *((USES, use) for use in claim.uses)]
+        budget = transfers.reads([budget_of(claim.activity.id)])
+        return [(STANDINGS, (learner, *claim.occasion)), *budget, *((USES, use) for use in claim.uses)]
 
     return named, found
 
