@@ -86,6 +86,12 @@ Ordered = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that sorts by its bytes on every database, whatever language it was set up for: for ranges of keys."""
 
 
+def present(column: str) -> dict[str, Any]:
+    """For an `Index` over a column that is mostly NULL: it holds the rows where there is something."""
+    where = text(f"{column} IS NOT NULL")
+    return {"sqlite_where": where, "postgresql_where": where}
+
+
 class Database:
     """One database and its pool of connections; made once per process.
 

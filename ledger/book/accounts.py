@@ -187,7 +187,7 @@ def balance(session: Session, city: str, path: str, at: datetime | None = None) 
     leg = session.execute(
         select(legs.posted_after, legs.held_after)
         .where(legs.city == city, legs.account == path, legs.seq <= as_of)
-        .order_by(legs.seq.desc(), legs.version.desc())
+        .order_by(legs.seq.desc(), legs.line.desc(), legs.side.desc())
         .limit(1)
     ).one_or_none()
     posted, held = leg or (0, 0)

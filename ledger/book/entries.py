@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, func, select
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.db import Base, Instant
+from ledger.db import Base, Instant, present
 from ledger.errors import NotFound
 
 PAGE = 2_000
@@ -26,9 +26,8 @@ class Entry(Base):
 
     __tablename__ = "entries"
     __table_args__ = (
-        UniqueConstraint("city", "id", name="entries_id"),
         Index("entries_by_time", "city", "at", "seq"),
-        Index("entries_by_case", "city", "origin", "seq"),
+        Index("entries_by_case", "city", "origin", "seq", **present("origin")),
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
 from ledger.book.accounts import Account, legs_table
 from ledger.book.entries import Entry
-from ledger.book.legs import SIDES
+from ledger.book.legs import SIDES, Leg, Opening
 from ledger.errors import NotFound
+
+
+MAX_LINES = 2**16
+"""More postings than an entry can have: a leaf is shorter than that."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,23 @@ def statement(session: Session, city: str, path: str, *, cursor: int | None = No
         .join(Entry, and_(Entry.city == legs.city, Entry.seq == legs.seq))
         .where(legs.city == city, legs.account == path)
     )
+    place = legs.seq, legs.line, legs.side
     if cursor is not None:
-        query = query.where(legs.version < cursor)
-    rows: Sequence[Any] = session.execute(query.order_by(legs.version.desc()).limit(limit + 1)).all()
+        query = query.where(tuple_(*place) < _place(cursor))
+    rows: Sequence[Any] = session.execute(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()
     lines = [_line(*row) for row in rows[:limit]]
-    return Page(lines, rows[limit - 1][0].version if len(rows) > limit else None)
+    return Page(lines, _cursor(rows[limit - 1][0]) if len(rows) > limit else None)
+
+
+def _cursor(leg: Leg | Opening) -> int:
+    """A leg's place in the log as one number, which counts up with it."""
+    return (leg.seq * MAX_LINES + leg.line) * len(SIDES) + leg.side
+
+
+def _place(cursor: int) -> tuple[int, int, int]:
+    """The seq, line and side that a cursor stands for."""
+    line, side = divmod(cursor, len(SIDES))
+    return *divmod(line, MAX_LINES), side
 
 
 def _line(leg: Any, entry_id: str, kind: str, at: datetime, leaf: bytes) -> StatementLine:

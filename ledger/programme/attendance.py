@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.db import Base, Instant, Json
+from ledger.db import Base, Instant, Json, present
 from ledger.programme.policy import Earned
 from ledger.rows import Look
 from ledger.values import from_milliseconds
@@ -46,9 +46,9 @@ class Attendance(Base):
     __table_args__ = (
         ForeignKeyConstraint(["city", "activity"], ["activities.city", "activities.id"], name="check_ins_activity"),
         UniqueConstraint("city", "entry", name="check_ins_entry"),
-        UniqueConstraint("city", "activity", "single_code", name="check_ins_single_code"),
-        UniqueConstraint("city", "turn", name="check_ins_turn"),
         CheckConstraint("amount_minor > 0", name="check_ins_amount"),
+        Index("check_ins_single_code", "city", "activity", "single_code", unique=True, **present("single_code")),
+        Index("check_ins_turn", "city", "turn", unique=True, **present("turn")),
         Index("check_ins_day", "city", "learner", "day"),
         Index("check_ins_session", "city", "activity", "session"),
     )
