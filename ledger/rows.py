@@ -5,7 +5,10 @@ which a busy process wins back late. Hence everything that a batch reads or writ
 
 * SQLite takes rows as one long VALUES list, PostgreSQL as one array for each column (`unnest`), spelled as array
   literals, since psycopg builds arrays out of Python lists several times slower.
-* Keys to look up travel as one JSON text, which both databases unfold.
+* Keys to look up travel as one JSON text, which both databases unfold. On PostgreSQL each key is looked up for itself
+  (`LATERAL … OFFSET 0`), by a plan made for the occasion: the planner of a young table, which nobody has analysed,
+  believes that few rows are of one city and reads them all, and would keep to what it found while there were few.
+* Statements go to the driver as they are, on the connection of a SQLAlchemy session and inside its transaction.
 
 Values are what the driver stores: instants in milliseconds, JSON as text. Statements are put together from names in the
 code alone; whatever comes from outside is a parameter.
@@ -20,7 +23,8 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import BigInteger, Boolean, CursorResult, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -60,17 +64,17 @@ class Rows:
         Raises:
             sqlalchemy.exc.IntegrityError: a constraint refuses one. Others may be there: go back to a savepoint.
         """
-        connection = session.connection()
-        if connection.dialect.name == "postgresql":
+        driver = driver_of(session)
+        if driver.is_postgresql:
             columns = zip(*rows, strict=True)
             literals = tuple(spell(values) for (_, spell), values in zip(self._arrays, columns, strict=True))
-            connection.exec_driver_sql(self._postgresql, literals)
+            driver.execute(self._postgresql, literals)
             return
         start = 0
         while left := len(rows) - start:
             count = min(MOST_ROWS, left - left % STEP) if left >= STEP else left
             values = tuple(chain.from_iterable(rows[start : start + count]))
-            connection.exec_driver_sql(self._statement(count), values)
+            driver.execute(self._statement(count), values)
             start += count
 
     def _sqlite_statement(self, count: int) -> str:
@@ -86,23 +90,27 @@ class Look:
     """A look-up of many keys at once.
 
     Args:
-        query: SQL that reads from `{keys}`, a table of one row a key with the columns `names`. Each `?`, all of which
-            stand after it, takes one of the parameters.
+        what: the columns that are wanted; those of a key are named `keys.<name>`.
+        source: where they are found, as it follows FROM, with the condition that joins it to a key. Each `?` takes one
+            of the parameters; `what` has none.
         names: the members of a key, which are text.
     """
 
-    def __init__(self, query: str, *names: str) -> None:
+    def __init__(self, what: str, source: str, *names: str) -> None:
         columns = ", ".join(f"value ->> {place} AS {name}" for place, name in enumerate(names))
-        keys = f"(SELECT {columns} FROM {{}}) AS keys"
-        self._sqlite = query.format(keys=keys.format("json_each(?)"))
-        self._postgresql = query.format(keys=keys.format("json_array_elements(CAST(? AS json))"))
+        keys = f"(SELECT {columns} FROM {{}}) AS keys CROSS JOIN "
+        self._sqlite = f"SELECT {what} FROM {keys.format('json_each(?)')}{source}"
+        unfolded = keys.format("json_array_elements(CAST(? AS json))")
+        self._postgresql = f"SELECT found.* FROM {unfolded}LATERAL (SELECT {what} FROM {source} OFFSET 0) AS found"
 
     def find(self, session: Session, keys: Sequence[Sequence[str | int]], *parameters: Any) -> list[Row]:
-        """What the query finds for some keys, in no order."""
+        """What stands under some keys, in no order."""
         if not keys:
             return []
-        query = self._postgresql if session.connection().dialect.name == "postgresql" else self._sqlite
-        return ask(session, query, json.dumps([list(key) for key in keys]), *parameters)
+        driver = driver_of(session)
+        query = self._postgresql if driver.is_postgresql else self._sqlite
+        found: list[Row] = driver.execute(query, (json.dumps(keys), *parameters), planned_anew=True).fetchall()
+        return found
 
 
 class Entities(Generic[Entity]):
@@ -134,19 +142,56 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
 
 def ask(session: Session, query: str, *parameters: Any) -> list[Row]:
     """The rows of a query whose `?` take the parameters, as the driver gives them: plain tuples."""
-    return list(_execute(session, query, parameters).cursor.fetchall())
+    found: list[Row] = driver_of(session).execute(query, parameters).fetchall()
+    return found
 
 
 def run(session: Session, statement: str, *parameters: Any) -> None:
     """Run a statement whose `?` take the parameters."""
-    _execute(session, statement, parameters)
+    driver_of(session).execute(statement, parameters)
 
 
-def _execute(session: Session, statement: str, parameters: tuple[Any, ...]) -> CursorResult[Any]:
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        statement = statement.replace("?", "%s")
-    return connection.exec_driver_sql(statement, parameters)
+class Driver:
+    """The driver's own connection under a session, which has a transaction open; its errors are SQLAlchemy's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.is_postgresql = connection.dialect.name == "postgresql"
+        self._connection = connection
+        self._raw: Any = connection.connection.driver_connection
+        self._errors = connection.dialect.loaded_dbapi.Error
+
+    def execute(self, statement: str, parameters: tuple[Any, ...], *, planned_anew: bool = False) -> Any:
+        """Run a statement; the driver's cursor.
+
+        `planned_anew`: PostgreSQL is to plan it for the tables as they are, and not as they once were.
+        """
+        try:
+            if self.is_postgresql:
+                prepare = False if planned_anew else None
+                return self._raw.execute(_with_percent(statement), parameters, prepare=prepare)
+            return self._raw.execute(statement, parameters)
+        except self._errors as failure:
+            lost = self._connection.dialect.is_disconnect(failure, self._raw, None)
+            if lost:
+                self._connection.invalidate(failure)
+            # The parameters may be personal; they go into no message.
+            raise DBAPIError.instance(
+                statement, None, failure, self._errors, True, lost, self._connection.dialect
+            ) from failure
+
+
+def driver_of(session: Session) -> Driver:
+    """The driver's connection under a session."""
+    found: Driver | None = session.info.get(Driver)
+    if found is None or session.in_nested_transaction():
+        connection = session.connection()  # which sets a savepoint that is due
+        found = session.info[Driver] = found or Driver(connection)
+    return found
+
+
+@cache
+def _with_percent(statement: str) -> str:
+    return statement.replace("?", "%s")
 
 
 def _names(columns: Sequence[str]) -> str:

@@ -22,9 +22,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_siz
 BLOBS = st.binary(max_size=40)
 ANSWERS = Rows(StoredAnswer)
 ACCOUNTS = Rows(Account, replace=True)
-KEYS = Look(
-    "SELECT idempotency.key FROM {keys} CROSS JOIN idempotency WHERE city = ? AND idempotency.key = keys.k", "k"
-)
+KEYS = Look("idempotency.key", "idempotency WHERE city = ? AND idempotency.key = keys.k", "k")
 
 
 class Undo(Exception):

@@ -95,9 +95,7 @@ ACCOUNTS = _Accounts()
 
 _ROWS = Rows(Account, replace=True)
 _LEGS, _OPENINGS = Rows(Leg), Rows(Opening)
-_LOOK = Look(
-    "SELECT path, posted, held, version FROM {keys} CROSS JOIN accounts WHERE city = ? AND path = keys.key", "key"
-)
+_LOOK = Look("path, posted, held, version", "accounts WHERE city = ? AND path = keys.key", "key")
 
 
 def open_account(unit: Unit, path: str) -> None:

@@ -43,10 +43,7 @@ class _Keys:
 KEYS = _Keys()
 
 _ROWS = Rows(BlindingKey)
-_LOOK = Look(
-    "SELECT account, blinding_keys.key FROM {keys} CROSS JOIN blinding_keys WHERE city = ? AND account = keys.key",
-    "key",
-)
+_LOOK = Look("account, blinding_keys.key", "blinding_keys WHERE city = ? AND account = keys.sought", "sought")
 
 
 def create_key(unit: Unit, account: str) -> None:

@@ -83,8 +83,8 @@ CASES = _Cases()
 
 _ROWS = Rows(Case, replace=True)
 _LOOK = Look(
-    f"SELECT seq, {', '.join(CaseState._fields)} FROM {{keys}} CROSS JOIN cases "
-    "WHERE city = ? AND seq = CAST(keys.key AS BIGINT)",
+    f"seq, {', '.join(CaseState._fields)}",
+    "cases WHERE city = ? AND seq = CAST(keys.key AS BIGINT)",
     "key",
 )
 _DUE = f"SELECT seq FROM cases WHERE city = ? AND state = '{HELD}' AND expires_at <= ? ORDER BY seq"

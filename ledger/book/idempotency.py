@@ -86,9 +86,7 @@ _FIND = "SELECT request, answer, at FROM idempotency WHERE city = ? AND key = ?"
 
 _ROWS = Rows(StoredAnswer)
 _LOOK = Look(
-    "SELECT idempotency.key, request, answer, at FROM {keys} CROSS JOIN idempotency "
-    "WHERE city = ? AND idempotency.key = keys.sought",
-    "sought",
+    "idempotency.key, request, answer, at", "idempotency WHERE city = ? AND idempotency.key = keys.sought", "sought"
 )
 
 

@@ -16,7 +16,6 @@ from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
 from ledger.errors import NotFound
 
-
 MAX_LINES = 2**16
 """More postings than an entry can have: a leaf is shorter than that."""
 

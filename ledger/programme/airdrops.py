@@ -357,6 +357,6 @@ def view(session: Session, airdrop: Airdrop, budget_minor: int) -> AirdropView:
     return AirdropView(**shared, budget_minor=budget_minor, earlier=earlier)
 
 
-_LEARNERS = Look("SELECT id FROM {keys} CROSS JOIN learners WHERE city = ? AND id = keys.key", "key")
+_LEARNERS = Look("id", "learners WHERE city = ? AND id = keys.key", "key")
 _NEW = Rows(AirdropRow)
 _MARKED = Rows(AirdropRow, replace=True)

@@ -146,14 +146,17 @@ class _Standings:
 STANDINGS = _Standings()
 
 _MINE = "FROM check_ins AS mine WHERE mine.city = learners.city AND mine.learner = learners.id"
+_THERE = "mine.activity || '' = keys.activity"
+"""Spelled so that no index over activities is taken: a learner's own record is short, an activity's may be everybody."""
+
 _STANDING = Look(
-    "SELECT keys.learner, keys.activity, keys.meeting, keys.day, learners.secured_at, "
+    "keys.learner, keys.activity, keys.meeting, keys.day, learners.secured_at, "
     "first.entry, first.amount_minor, first.at, "
-    f"(SELECT count(*) {_MINE} AND mine.activity = keys.activity), "
-    f"(SELECT count(*) {_MINE} AND mine.activity = keys.activity AND mine.day = keys.day), "
+    f"(SELECT count(*) {_MINE} AND {_THERE}), "
+    f"(SELECT count(*) {_MINE} AND {_THERE} AND mine.day = keys.day), "
     f"(SELECT count(*) {_MINE} AND mine.day = keys.day), "
-    f"CASE WHEN learners.secured_at IS NULL THEN (SELECT sum(mine.amount_minor) {_MINE}) END "
-    "FROM {keys} CROSS JOIN learners LEFT JOIN check_ins AS first ON first.city = learners.city "
+    f"CASE WHEN learners.secured_at IS NULL THEN (SELECT sum(mine.amount_minor) {_MINE}) END",
+    "learners LEFT JOIN check_ins AS first ON first.city = learners.city "
     "AND first.learner = learners.id AND first.activity = keys.activity AND first.session = keys.meeting "
     "WHERE learners.city = ? AND learners.id = keys.learner",
     "learner",
@@ -195,12 +198,13 @@ class _Uses:
 
 USES = _Uses()
 
-_COUNT = (
-    "SELECT keys.activity, keys.name, count(*) FROM {{keys}} CROSS JOIN check_ins AS use "
-    "WHERE use.city = ? AND {} GROUP BY keys.activity, keys.name"
-)
 _USES = {
-    what: Look(_COUNT.format(condition), "activity", "name")
+    what: Look(
+        "keys.activity, keys.name, count(*)",
+        f"check_ins AS use WHERE use.city = ? AND {condition} GROUP BY keys.activity, keys.name",
+        "activity",
+        "name",
+    )
     for what, condition in (
         (TURN, "use.turn = keys.name"),
         (CODE, "use.activity = keys.activity AND use.single_code = CAST(keys.name AS BIGINT)"),

@@ -32,8 +32,8 @@ OCCASIONS = _Occasions()
 
 _ACTIVITIES = Entities(Activity)
 _LOOK = Look(
-    "SELECT keys.tag, keys.moment, meeting.id, meeting.starts_at, meeting.ends_at, meeting.seats, "
-    f"{_ACTIVITIES.columns} FROM {{keys}} CROSS JOIN activities LEFT JOIN activity_sessions AS meeting "
+    f"keys.tag, keys.moment, meeting.id, meeting.starts_at, meeting.ends_at, meeting.seats, {_ACTIVITIES.columns}",
+    "activities LEFT JOIN activity_sessions AS meeting "
     "ON meeting.city = activities.city AND meeting.activity = activities.id "
     "AND meeting.starts_at <= CAST(keys.moment AS BIGINT) AND meeting.ends_at > CAST(keys.moment AS BIGINT) "
     "WHERE activities.city = ? AND activities.code_tag = keys.tag",
