@@ -62,17 +62,34 @@ def signed_in(session: Session, city: str, kind: str) -> Principal | None:
     return _of_cookie(city, kind, lambda secret: tokens.find(session, city, secret, services().clock()))
 
 
-def of_bearer(known: Services, city: str, header: str) -> Principal:
+def of_bearer(services: Services, city: str, header: str) -> Principal:
     """Whom an `Authorization` header signs in.
 
     Raises:
         Unauthenticated: nobody.
     """
+    return known(_look_up(services, city, bearer(header)))
+
+
+def bearer(header: str) -> str:
+    """The secret in an `Authorization` header.
+
+    Raises:
+        Unauthenticated: there is none.
+    """
     scheme, _, secret = header.partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or len(secret) > MAX_TOKEN_LENGTH:
         raise Unauthenticated("token")
-    found = _look_up(known, city, secret)
+    return secret
+
+
+def known(found: Principal | None) -> Principal:
+    """Whom a bearer token signs in.
+
+    Raises:
+        Unauthenticated: nobody.
+    """
     if found is None:
         raise Unauthenticated("token")
     return found

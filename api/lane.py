@@ -2,8 +2,9 @@
 
 A write by a program names its city and route in the path, bears a token, and brings JSON. Such a request needs neither
 cookies nor a query nor content negotiation, and the framework around it costs more than all that this process does
-for it otherwise. The lane takes these straight from the WSGI environment to `operations.carry_out`, where Flask's view
-of the same operation goes too. Whatever else comes, goes through Flask unread. When a request that the lane took is
+for it otherwise. The lane takes these straight from the WSGI environment to the writer, which finds out within its
+transaction whom the token signs in. Whatever else comes, goes through Flask unread, and so does a body that is not
+plainly right. When a request that the lane took is
 refused, Flask gets it after all with the refusal in its environment, and answers it as it answers every other.
 
 Nothing may be attached to Flask's requests that a write depends on: the lane would pass it by.
@@ -14,14 +15,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.routing import Rule
 
-from api import auth, operations, writing
+from api import auth, bodies, operations, writing
 from api.bodies import JSON
 from api.operations import CITY, NO_STORE, Operation, Sent
 from api.services import CityFacts, Services
+from ledger.errors import Unauthenticated, ValidationFailed
+from ledger.people import tokens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -96,9 +99,11 @@ class Lane:
         ):
             return self._flask(environ, start_response)
         body = environ["wsgi.input"].read(int(length))
-        if len(body) == int(length):
+        command = _command(route.operation, body) if len(body) == int(length) else None
+        if command is not None:
             try:
-                return self._answer(route, city, authorization, body, environ, start_response)
+                sent = Sent(body, JSON, environ.get("HTTP_IDEMPOTENCY_KEY"))
+                return self._answer(route, city, authorization, sent, command, environ, start_response)
             except Exception as failure:  # whatever it is, Flask has the words for it
                 environ[operations.REFUSED] = failure
         environ["wsgi.input"] = io.BytesIO(body)
@@ -109,21 +114,31 @@ class Lane:
         route: _Route,
         city: str,
         authorization: str,
-        body: bytes,
+        sent: Sent,
+        command: Any,
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         known = self._known
         facts: CityFacts = known.city(city)
-        caller = auth.of_bearer(known, facts.id, authorization)
-        sent = Sent(body, JSON, environ.get("HTTP_IDEMPOTENCY_KEY"))
-        written = operations.carry_out(route.operation, known, facts, caller, sent, {})
+        sign_in = tokens.place(auth.bearer(authorization))
+        if sign_in is None:
+            raise Unauthenticated("token")
+        written = operations.carry_out_signed(route.operation, known, facts, sign_in, sent, command)
         environ[_REQUEST] = Met(route.rule, {"city": city})
         headers = [("Content-Type", JSON), ("Content-Length", str(len(written.body))), ("Cache-Control", NO_STORE)]
         if written.replayed:
             headers.append((writing.REPLAY_HEADER, "true"))
         start_response(route.status, headers)
         return [written.body]
+
+
+def _command(operation: Operation, body: bytes) -> Any:
+    """What a body asks for; None for one that will be refused, unless its idempotency key has been used before."""
+    try:
+        return None if operation.request is None else bodies.read(operation.request, body, JSON)
+    except ValidationFailed:
+        return None
 
 
 def _is_taken(operation: Operation) -> bool:

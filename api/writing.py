@@ -18,7 +18,7 @@ from typing import Any
 from api.services import services
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Steps, Writer
+from ledger.book.writer import Command, Outcome, Steps
 from ledger.errors import ValidationFailed
 from ledger.people.roles import Principal
 
@@ -60,6 +60,38 @@ def scope_of(route: str, caller: Principal, path: dict[str, str], key: str, body
     return Scope(caller.token_id or ANONYMOUS, route, key, content)
 
 
+class Writing:
+    """One write on its way: the command for the city's writer, and the body of the answer to what it did.
+
+    Args:
+        run: does it.
+        encode: makes the body of the answer: with a key inside the transaction, since it is stored there, and
+            otherwise in `answer`, so that the writer is not kept waiting.
+        reads: as for an operation.
+    """
+
+    def __init__(self, run: Callable[[Unit], Any], encode: Callable[[Any], bytes], reads: Steps | None = None) -> None:
+        self._run = run
+        self._encode = encode
+        self._reads = reads
+        self._body: bytes | None = None
+
+    def command(self, scope: Scope | None) -> Command[Any]:
+        """What the writer is to do, under an idempotency key if there is one."""
+        keep = None if scope is None else self._keep
+        return Command(self._run, scope, keep, self._reads is not None, self._reads or ())
+
+    def answer(self, outcome: Outcome[Any]) -> Written:
+        """What is said of its outcome."""
+        if outcome.replayed is not None:
+            return Written(outcome.replayed, replayed=True)
+        return Written(self._body or self._encode(outcome.value), replayed=False)
+
+    def _keep(self, value: Any) -> bytes:
+        self._body = self._encode(value)
+        return self._body
+
+
 def submit(
     city: str,
     run: Callable[[Unit], Any],
@@ -67,28 +99,11 @@ def submit(
     scope: Scope | None,
     *,
     reads: Steps | None = None,
-    writer: Writer | None = None,
 ) -> Written:
-    """Have the city's writer run a command; returns once it is committed and sealed.
-
-    `encode` makes the body of the answer: with a key inside the transaction, since it is stored there, and
-    otherwise here, so that the writer is not kept waiting. `reads` is as for an operation.
-    The writer is that of the running application unless given.
+    """Have the city's writer run a command; returns once it is committed and sealed. Arguments as for `Writing`.
 
     Raises:
         LedgerError: the command's refusal; `Overloaded`; `OutcomeUnknown`.
     """
-    writer = writer or services().installation.writer
-    if scope is None:
-        outcome = writer.submit(city, Command(run, staged_only=reads is not None, reads=reads or ()))
-        return Written(encode(outcome.value), replayed=False)
-    bodies: list[bytes] = []
-
-    def keep(value: Any) -> bytes:
-        bodies.append(encode(value))
-        return bodies[-1]
-
-    outcome = writer.submit(city, Command(run, scope, keep, reads is not None, reads or ()))
-    if outcome.replayed is not None:
-        return Written(outcome.replayed, replayed=True)
-    return Written(bodies[-1], replayed=False)
+    writing = Writing(run, encode, reads)
+    return writing.answer(services().installation.writer.submit(city, writing.command(scope)))

@@ -4,7 +4,7 @@ Whoever wants something written hands the writer a command and waits. One thread
 them in one transaction, gives their entries seq and time, seals them under one signed checkpoint, commits once, and
 then answers everybody:
 
-    submit ─→ queue ─→ [ lock head │ expire due holds │ read ahead │ command … command │ seal │ commit ] ─→ answers
+    submit → queue → [ lock head │ expire due holds │ sign in │ read ahead │ command … │ seal │ commit ] → answers
 
 Commands that stage everything they write (`staged_only`) and say what they will read (`reads`) are carried out as
 sets: one statement a table for all of them. Any other command has a savepoint of its own.
@@ -30,8 +30,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -83,6 +84,22 @@ class Command(Generic[Value]):
 
 
 @dataclass(frozen=True)
+class Deferred(Generic[Value]):
+    """A command that cannot be told before something has been read in the writer's transaction.
+
+    Attributes:
+        place: what is read first, for all that are deferred in a batch by one statement.
+        then: makes the command; what it refuses with is the outcome.
+    """
+
+    place: Place
+    then: Callable[[Unit], Command[Value]]
+
+
+Wanted = Command[Value] | Deferred[Value]
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[Value]):
     """What became of a command: its value, or the stored answer of the first time it came."""
 
@@ -100,8 +117,8 @@ class _Carried:
     commit_seconds: float = 0.0
 
 
-_Waiting = Waiting[Command[Any], Outcome[Any]]
-_Line = Line[Command[Any], Outcome[Any]]
+_Waiting = Waiting[Wanted[Any], Outcome[Any]]
+_Line = Line[Wanted[Any], Outcome[Any]]
 
 
 class Writer:
@@ -138,7 +155,7 @@ class Writer:
         self._closed = False
         self._checked: set[str] = set()
 
-    def submit(self, city: str, command: Command[Value]) -> Outcome[Value]:
+    def submit(self, city: str, command: Wanted[Value]) -> Outcome[Value]:
         """Run a command in the city's next batch; returns once it is committed and sealed.
 
         Raises:
@@ -163,7 +180,7 @@ class Writer:
         return not self._closed and all(thread.is_alive() for thread in self._threads)
 
     def execute(
-        self, city: str, commands: Sequence[Command[Any]], *, now: datetime | None = None
+        self, city: str, commands: Sequence[Wanted[Any]], *, now: datetime | None = None
     ) -> list[Outcome[Any] | LedgerError]:
         """Run commands as one batch in this thread; an outcome or a refusal for each, in order.
 
@@ -260,7 +277,7 @@ class Writer:
         except Exception:
             log.exception("the observer failed")
 
-    def _batch(self, city_id: str, commands: Sequence[Command[Any]], now: datetime | None) -> _Carried:
+    def _batch(self, city_id: str, commands: Sequence[Wanted[Any]], now: datetime | None) -> _Carried:
         lost: DBAPIError | None = None
         with ExitStack() as stack:
             try:
@@ -283,7 +300,7 @@ class Writer:
         return carried
 
     def _carry_out(
-        self, session: Session, city_id: str, commands: Sequence[Command[Any]], now: datetime | None
+        self, session: Session, city_id: str, commands: Sequence[Wanted[Any]], now: datetime | None
     ) -> _Carried:
         """All of a batch but its commit."""
         city, end = cities.take_head(session, city_id)
@@ -294,7 +311,7 @@ class Writer:
         unit = Unit(session, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
-        for staged, group in groupby(commands, lambda command: command.staged_only):
+        for staged, group in groupby(_told(unit, commands), lambda command: command.staged_only):
             alike = list(group)
             if staged:
                 _read_ahead(unit, alike)
@@ -327,6 +344,23 @@ class Writer:
             raise OutcomeUnknown(city=city) from silent
         if stands != unit.leaf_hashes[0]:
             raise Overloaded() from failure
+
+
+def _told(unit: Unit, commands: Sequence[Wanted[Any]]) -> list[Command[Any]]:
+    """The commands of a batch, now that it can be told of each what it is."""
+    unit.fetch(command.place for command in commands if isinstance(command, Deferred))
+    return [_tell(unit, command) if isinstance(command, Deferred) else command for command in commands]
+
+
+def _tell(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
+    try:
+        return deferred.then(unit)
+    except LedgerError as refusal:
+        return Command(partial(_refuse, refusal), staged_only=True)
+
+
+def _refuse(refusal: LedgerError, _unit: Unit) -> NoReturn:
+    raise refusal
 
 
 def _read_ahead(unit: Unit, commands: Sequence[Command[Any]]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -21,12 +21,12 @@ from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, select, u
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import cities
-from ledger.book.unit import Unit
+from ledger.book.unit import Place, Unit
 from ledger.db import Base, Instant
 from ledger.errors import NotFound, Refused
 from ledger.lookup import Lookups
 from ledger.people.roles import Principal, check_roles
-from ledger.rows import Row, ask
+from ledger.rows import Look, Row, ask
 from ledger.values import random_id, to_milliseconds
 
 LINK_LIFETIME = timedelta(days=7)
@@ -143,6 +143,30 @@ def look_up(lookups: Lookups, city: str, secret: str, now: datetime) -> Principa
     row = lookups.one(_FIND, city, _hash(secret))
     return None if row is None else _principal(city, row, now)
 
+
+def place(secret: str) -> Place | None:
+    """Where a unit finds whom a secret signs in; None for what cannot be one."""
+    return (SIGN_INS, _hash(secret)) if _SECRET.fullmatch(secret) else None
+
+
+def signed_in(unit: Unit, at: Place) -> Principal | None:
+    """The same as `find`, within a unit of work, out of what was read for the whole batch."""
+    row = unit.get(*at)
+    return None if row is None else _principal(unit.city.id, row, unit.now)
+
+
+class _SignIns:
+    """The rows of `_FIND`, keyed by the hash of the secret."""
+
+    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, Row]:
+        return {row[0]: row[1:] for row in _LOOK.find(session, [(key,) for key in keys], city)}
+
+
+SIGN_INS = _SignIns()
+
+_LOOK = Look(
+    "hash, id, roles, subject, expires_at, revoked_at", "tokens WHERE city = ? AND hash = keys.sought", "sought"
+)
 
 _FIND = "SELECT id, roles, subject, expires_at, revoked_at FROM tokens WHERE city = ? AND hash = ?"
 

@@ -147,7 +147,7 @@ STANDINGS = _Standings()
 
 _MINE = "FROM check_ins AS mine WHERE mine.city = learners.city AND mine.learner = learners.id"
 _THERE = "mine.activity || '' = keys.activity"
-"""Spelled so that no index over activities is taken: a learner's own record is short, an activity's may be everybody."""
+"""Spelled so that no index over activities is taken: a learner's record is short, an activity's may be everybody."""
 
 _STANDING = Look(
     "keys.learner, keys.activity, keys.meeting, keys.day, learners.secured_at, "
