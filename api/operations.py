@@ -28,8 +28,8 @@ from api.schemas.base import Empty
 from api.services import CityFacts, Services, services
 from api.writing import Writing, Written
 from ledger.book import idempotency
+from ledger.book.commands import Command, Deferred, Steps
 from ledger.book.unit import Place, Unit
-from ledger.book.writer import Command, Deferred, Steps
 from ledger.errors import LedgerError, Refused
 from ledger.people import tokens
 from ledger.people.roles import LEARNER, PERMISSIONS, PUBLIC, Principal, require

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.services import services
+from ledger.book.commands import Command, Outcome, Steps
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Outcome, Steps
 from ledger.errors import ValidationFailed
 from ledger.people.roles import Principal
 

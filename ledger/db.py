@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     Dialect,
     Engine,
     Text,
@@ -35,6 +36,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from ledger.lookup import VANISHED, Lookups
+from ledger.rows import Driver
 from ledger.values import from_milliseconds, to_milliseconds
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -106,8 +108,11 @@ class Database:
             self.writing = _sqlite_engine(url, "BEGIN IMMEDIATE", "PRAGMA query_only=OFF")
             self._turn: AbstractContextManager[Any] = _Turn(Path(f"{make_url(url).database}.turn"))
         else:
-            self.engine = _postgresql_engine(url)
-            self.writing = _postgresql_engine(url, f"-c idle_in_transaction_session_timeout={ABANDONED_MS}")
+            self.engine = _postgresql_engine(url, probed=True)
+            # Whoever takes a head finds out by that whether the connection is still there.
+            self.writing = _postgresql_engine(
+                url, f"-c idle_in_transaction_session_timeout={ABANDONED_MS}", probed=False
+            )
             self._turn = nullcontext()
         self.lookups = Lookups(url)
 
@@ -123,18 +128,59 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session in a transaction that will write. It commits where `session.commit()` is called, or not at all."""
-        with (
-            self._turn,
-            self.writing.connect() as connection,
-            Session(connection, expire_on_commit=False) as session,
-        ):
-            yield session
+        with self.transaction() as transaction:
+            yield transaction.session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """The same, for whoever may do without a session. It commits where its `commit()` is called, or not at all."""
+        with self._turn, self.writing.connect() as connection, Transaction(connection) as transaction:
+            yield transaction
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.lookups.close()
         self.engine.dispose()
         self.writing.dispose()
+
+
+class Transaction:
+    """A transaction that will write: on the driver's connection, and in a session if anybody asks for one.
+
+    Attributes:
+        driver: the driver's own connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        connection.begin()
+        self._connection = connection
+        self._session: Session | None = None
+        self.driver = Driver(connection)
+
+    @property
+    def session(self) -> Session:
+        """A session inside the transaction; made when first needed."""
+        if self._session is None:
+            self._session = Session(self._connection, expire_on_commit=False, join_transaction_mode="control_fully")
+        return self._session
+
+    def commit(self) -> None:
+        """Make it stand, or raise: then it may stand or not."""
+        if self._session is not None:
+            self._session.commit()
+        else:
+            self._connection.commit()
+
+    def invalidate(self) -> None:
+        """Give the connection up: it may still be inside the transaction, and nobody is to get it again."""
+        self._connection.invalidate()
+
+    def __enter__(self) -> Transaction:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._session is not None:
+            self._session.close()
 
 
 class _Turn:
@@ -198,12 +244,12 @@ def _sqlite_engine(url: str, begin: str, *pragmas: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str, options: str = "") -> Engine:
+def _postgresql_engine(url: str, options: str = "", *, probed: bool) -> Engine:
     return create_engine(
         url,
         pool_size=16,
         max_overflow=16,
-        pool_pre_ping=True,
+        pool_pre_ping=probed,
         isolation_level="READ COMMITTED",
         connect_args={"options": f"-c synchronous_commit=on {options}", **VANISHED},
     )

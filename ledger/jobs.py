@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from ledger.book import accounts, cities, entries, journal
+from ledger.book.commands import Command
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.errors import LedgerError
 from ledger.people.roles import Principal
 from ledger.programme import airdrop_reports, airdrops

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Generic, TypeVar, cast
@@ -58,13 +59,13 @@ class Rows:
         """A row out of named values; every column must be there."""
         return tuple(values[name] for name in self.columns)
 
-    def write(self, session: Session, rows: Sequence[Row]) -> None:
+    def write(self, where: Where, rows: Sequence[Row]) -> None:
         """Insert rows, or replace them.
 
         Raises:
             sqlalchemy.exc.IntegrityError: a constraint refuses one. Others may be there: go back to a savepoint.
         """
-        driver = driver_of(session)
+        driver = driver_of(where)
         if driver.is_postgresql:
             columns = zip(*rows, strict=True)
             literals = tuple(spell(values) for (_, spell), values in zip(self._arrays, columns, strict=True))
@@ -103,11 +104,11 @@ class Look:
         unfolded = keys.format("json_array_elements(CAST(? AS json))")
         self._postgresql = f"SELECT found.* FROM {unfolded}LATERAL (SELECT {what} FROM {source} OFFSET 0) AS found"
 
-    def find(self, session: Session, keys: Sequence[Sequence[str | int]], *parameters: Any) -> list[Row]:
+    def find(self, where: Where, keys: Sequence[Sequence[str | int]], *parameters: Any) -> list[Row]:
         """What stands under some keys, in no order."""
         if not keys:
             return []
-        driver = driver_of(session)
+        driver = driver_of(where)
         query = self._postgresql if driver.is_postgresql else self._sqlite
         found: list[Row] = driver.execute(query, (json.dumps(keys), *parameters), planned_anew=True).fetchall()
         return found
@@ -140,15 +141,15 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     return lambda value: value
 
 
-def ask(session: Session, query: str, *parameters: Any) -> list[Row]:
+def ask(where: Where, query: str, *parameters: Any) -> list[Row]:
     """The rows of a query whose `?` take the parameters, as the driver gives them: plain tuples."""
-    found: list[Row] = driver_of(session).execute(query, parameters).fetchall()
+    found: list[Row] = driver_of(where).execute(query, parameters).fetchall()
     return found
 
 
-def run(session: Session, statement: str, *parameters: Any) -> None:
+def run(where: Where, statement: str, *parameters: Any) -> None:
     """Run a statement whose `?` take the parameters."""
-    driver_of(session).execute(statement, parameters)
+    driver_of(where).execute(statement, parameters)
 
 
 class Driver:
@@ -159,6 +160,18 @@ class Driver:
         self._connection = connection
         self._raw: Any = connection.connection.driver_connection
         self._errors = connection.dialect.loaded_dbapi.Error
+
+    def together(self) -> AbstractContextManager[Any]:
+        """Statements of a block whose results nobody reads: PostgreSQL gets them without a pause between."""
+        return self._pipeline() if self.is_postgresql else nullcontext()
+
+    @contextmanager
+    def _pipeline(self) -> Iterator[None]:
+        try:
+            with self._raw.pipeline():
+                yield
+        except self._errors as failure:
+            raise self._told(failure, "a pipeline") from failure
 
     def execute(self, statement: str, parameters: tuple[Any, ...], *, planned_anew: bool = False) -> Any:
         """Run a statement; the driver's cursor.
@@ -171,21 +184,30 @@ class Driver:
                 return self._raw.execute(_with_percent(statement), parameters, prepare=prepare)
             return self._raw.execute(statement, parameters)
         except self._errors as failure:
-            lost = self._connection.dialect.is_disconnect(failure, self._raw, None)
-            if lost:
-                self._connection.invalidate(failure)
-            # The parameters may be personal; they go into no message.
-            raise DBAPIError.instance(
-                statement, None, failure, self._errors, True, lost, self._connection.dialect
-            ) from failure
+            raise self._told(failure, statement) from failure
+
+    def _told(self, failure: Any, statement: str) -> DBAPIError:
+        """What SQLAlchemy makes of an error. The parameters may be personal; they go into no message."""
+        lost = self._connection.dialect.is_disconnect(failure, self._raw, None)
+        if lost:
+            self._connection.invalidate(failure)
+        dialect = self._connection.dialect
+        told = DBAPIError.instance(statement, None, failure, self._errors, True, lost, dialect)
+        return cast("DBAPIError", told)
 
 
-def driver_of(session: Session) -> Driver:
+Where = Session | Driver
+"""Where statements are run: in a session, or on the driver's connection that is under one."""
+
+
+def driver_of(where: Where) -> Driver:
     """The driver's connection under a session."""
-    found: Driver | None = session.info.get(Driver)
-    if found is None or session.in_nested_transaction():
-        connection = session.connection()  # which sets a savepoint that is due
-        found = session.info[Driver] = found or Driver(connection)
+    if isinstance(where, Driver):
+        return where
+    found: Driver | None = where.info.get(Driver)
+    if found is None or where.in_nested_transaction():
+        connection = where.connection()  # which sets a savepoint that is due
+        found = where.info[Driver] = found or Driver(connection)
     return found
 
 

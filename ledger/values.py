@@ -14,11 +14,12 @@ from ledger.proof.encoding import base32_lower
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 AMOUNT_LIMIT = 2**53
+ID_BYTES = 16
 
 
 def random_id() -> str:
     """128 random bits as 26 characters of unpadded lower-case base32."""
-    return base32_lower(secrets.token_bytes(16))
+    return base32_lower(secrets.token_bytes(ID_BYTES))
 
 
 def short_id() -> str:

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from ledger import health
+from ledger.book.commands import Command
 from ledger.book.seal import Published
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.config import Settings
 from ledger.db import upgrade
 from ledger.health import Health

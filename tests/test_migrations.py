@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 import ledger
 from ledger.book import transfers
-from ledger.book.writer import Command
+from ledger.book.commands import Command
 from ledger.db import Base, Database, upgrade
 from tests.factories import CITY, install
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ledger.book import transfers
+from ledger.book.commands import Command
 from ledger.book.journal import Posted
 from ledger.book.seal import Published
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.errors import LedgerError, Overloaded
 from ledger.observing import SILENT, Batch
 from tests.factories import CITY, Installation

@@ -21,9 +21,9 @@ from api.schemas.money import (
     ProofOut,
 )
 from ledger.book import accounts, entries, seal, transfers, tree
+from ledger.book.commands import Steps
 from ledger.book.journal import Posted
 from ledger.book.unit import Unit
-from ledger.book.writer import Steps
 from ledger.errors import LedgerError, ValidationFailed
 from ledger.people.roles import Principal
 from ledger.proof.checkpoint import parse

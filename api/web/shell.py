@@ -27,9 +27,9 @@ from sqlalchemy.orm import Session
 from api import auth, i18n, writing
 from api.services import CityFacts, services
 from ledger.book import cities
+from ledger.book.commands import Steps
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Steps
 from ledger.people.roles import PERMISSIONS, Principal, require
 from ledger.values import random_id, to_milliseconds
 

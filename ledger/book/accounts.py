@@ -22,7 +22,7 @@ from ledger.db import Base, Ordered
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.proof.replay import SUMS
 from ledger.proof.rules import NAMED_ACCOUNTS, TOTALS, account_type
-from ledger.rows import Look, Rows
+from ledger.rows import Look, Rows, Where
 from ledger.values import AMOUNT_LIMIT
 
 
@@ -84,11 +84,11 @@ class Effect(NamedTuple):
 class _Accounts:
     """The projection of balances, keyed by path."""
 
-    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, State]:
-        return {row[0]: State(*row[1:]) for row in _LOOK.find(session, [(key,) for key in keys], city)}
+    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, State]:
+        return {row[0]: State(*row[1:]) for row in _LOOK.find(where, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[str, State]]) -> None:
-        _ROWS.write(session, [(city, path, *state) for path, state in changed])
+    def save(self, where: Where, city: str, changed: list[tuple[str, State]]) -> None:
+        _ROWS.write(where, [(city, path, *state) for path, state in changed])
 
 
 ACCOUNTS = _Accounts()

@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import LargeBinary, Text
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.book.unit import Unit
 from ledger.db import Base
 from ledger.errors import NotFound
 from ledger.proof import handles
-from ledger.rows import Look, Rows
+from ledger.rows import Look, Rows, Where
 
 
 class BlindingKey(Base):
@@ -33,11 +33,11 @@ class BlindingKey(Base):
 class _Keys:
     """The projection of blinding keys, keyed by account; written once."""
 
-    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, bytes]:
-        return dict(_LOOK.find(session, [(key,) for key in keys], city))
+    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return dict(_LOOK.find(where, [(key,) for key in keys], city))
 
-    def save(self, session: Session, city: str, changed: list[tuple[str, bytes]]) -> None:
-        _ROWS.write(session, [(city, account, key) for account, key in changed])
+    def save(self, where: Where, city: str, changed: list[tuple[str, bytes]]) -> None:
+        _ROWS.write(where, [(city, account, key) for account, key in changed])
 
 
 KEYS = _Keys()

@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Text
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.book.journal import Origin
 from ledger.book.unit import Unit
 from ledger.db import Base, Instant
 from ledger.errors import NotFound
-from ledger.rows import Look, Rows, ask
+from ledger.rows import Look, Rows, Where, ask
 from ledger.values import from_milliseconds, to_milliseconds
 
 HELD, CAPTURED, RELEASED, EXPIRED, MOVED = "held", "captured", "released", "expired", "moved"
@@ -72,11 +72,11 @@ class CaseState(NamedTuple):
 class _Cases:
     """The projection of cases, keyed by the seq of the first entry."""
 
-    def load(self, session: Session, city: str, keys: Sequence[int]) -> dict[int, CaseState]:
-        return {row[0]: _read(CaseState(*row[1:])) for row in _LOOK.find(session, [(key,) for key in keys], city)}
+    def load(self, where: Where, city: str, keys: Sequence[int]) -> dict[int, CaseState]:
+        return {row[0]: _read(CaseState(*row[1:])) for row in _LOOK.find(where, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[int, CaseState]]) -> None:
-        _ROWS.write(session, [(city, seq, *_stored(state)) for seq, state in changed])
+    def save(self, where: Where, city: str, changed: list[tuple[int, CaseState]]) -> None:
+        _ROWS.write(where, [(city, seq, *_stored(state)) for seq, state in changed])
 
 
 CASES = _Cases()
@@ -124,4 +124,4 @@ def origin(seq: int, state: CaseState) -> Origin:
 
 def due(unit: Unit) -> list[int]:
     """The holds that have run out by the unit's time, in the order of the log."""
-    return [seq for (seq,) in ask(unit.session, _DUE, unit.city.id, unit.now_ms)]
+    return [seq for (seq,) in ask(unit.driver, _DUE, unit.city.id, unit.now_ms)]

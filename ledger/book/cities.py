@@ -27,7 +27,7 @@ from ledger.db import Base, Instant, Json
 from ledger.errors import LedgerError, NotFound
 from ledger.proof.checkpoint import vkey
 from ledger.proof.merkle import Frontier
-from ledger.rows import Entities, ask, run
+from ledger.rows import Entities, Where, ask, driver_of, run
 from ledger.values import from_milliseconds
 
 
@@ -163,23 +163,23 @@ def get(session: Session, city_id: str) -> City:
     return city
 
 
-def take_head(session: Session, city_id: str) -> tuple[City, LogEnd]:
+def take_head(where: Where, city_id: str) -> tuple[City, LogEnd]:
     """Hold the city's head row until the transaction ends; the city as it is now, and where its log ends.
 
     Raises:
         NotFound: there is none.
     """
-    held = " FOR UPDATE OF heads" if session.connection().dialect.name == "postgresql" else ""
-    found = ask(session, _HEAD + held, city_id)
+    held = " FOR UPDATE OF heads" if driver_of(where).is_postgresql else ""
+    found = ask(where, _HEAD + held, city_id)
     if not found:
         raise NotFound("city", city_id)
     frontier, last_at, *city = found[0]
     return _CITIES.of(*city), LogEnd(Frontier.from_bytes(bytes(frontier)), from_milliseconds(last_at))
 
 
-def move_head(session: Session, city_id: str, frontier: Frontier, last_at_ms: int) -> None:
+def move_head(where: Where, city_id: str, frontier: Frontier, last_at_ms: int) -> None:
     """Write where the log ends from now on."""
-    run(session, _MOVE_HEAD, frontier.size, frontier.to_bytes(), last_at_ms, city_id)
+    run(where, _MOVE_HEAD, frontier.size, frontier.to_bytes(), last_at_ms, city_id)
 
 
 _CITIES = Entities(City)

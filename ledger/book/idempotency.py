@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from sqlalchemy import LargeBinary, Text
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.book.cities import CityKeys
 from ledger.book.unit import Unit
 from ledger.db import Base, Instant
 from ledger.errors import Refused
 from ledger.lookup import Lookups
-from ledger.rows import Look, Rows
+from ledger.rows import Look, Rows, Where
 
 NONCE_BYTES = 12
 
@@ -73,11 +73,11 @@ class _Answer(NamedTuple):
 class _Answers:
     """The projection of stored answers, keyed by the key's hash; written once."""
 
-    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, _Answer]:
-        return {row[0]: _Answer(*row[1:]) for row in _LOOK.find(session, [(key,) for key in keys], city)}
+    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, _Answer]:
+        return {row[0]: _Answer(*row[1:]) for row in _LOOK.find(where, [(key,) for key in keys], city)}
 
-    def save(self, session: Session, city: str, changed: list[tuple[str, _Answer]]) -> None:
-        _ROWS.write(session, [(city, key, *answer) for key, answer in changed])
+    def save(self, where: Where, city: str, changed: list[tuple[str, _Answer]]) -> None:
+        _ROWS.write(where, [(city, key, *answer) for key, answer in changed])
 
 
 ANSWERS = _Answers()

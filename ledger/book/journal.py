@@ -17,11 +17,11 @@ from ledger.book import accounts, blinding
 from ledger.book.accounts import Effect
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
-from ledger.proof.encoding import canonical
+from ledger.proof.encoding import base32_lower, canonical
 from ledger.proof.merkle import leaf_hash
 from ledger.proof.rules import MAX_AMOUNT, NAMED_ACCOUNTS, REF_IDS, account_type, check_entry_shape
 from ledger.rows import Rows
-from ledger.values import random_id
+from ledger.values import ID_BYTES
 
 _ENTRIES = Rows(Entry)
 _EVIDENCE = frozenset({"assurance", "commitment"})
@@ -88,7 +88,7 @@ def append(
         NotFound: an account has not been opened.
         ValueError: the entry is not one the format allows; a fault of the caller, not of a user.
     """
-    seq, entry_id = unit.next_seq, random_id()
+    seq, entry_id = unit.next_seq, base32_lower(unit.random(ID_BYTES))
     public, effects = _blinded(unit, postings, origin.entry_id if origin else entry_id)
     if origin:
         ref = {**(ref or {}), "origin": origin.seq}

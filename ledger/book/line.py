@@ -56,6 +56,20 @@ class Line(Generic[Asked, Answer]):
         """Join the line, or end it."""
         self._queue.put(waiting)
 
+    def rest(self, most: int) -> list[Waiting[Asked, Answer]]:
+        """Whoever waits at this moment, at most so many; an end is left for `take`."""
+        taken: list[Waiting[Asked, Answer]] = []
+        while len(taken) < most:
+            try:
+                following = self._queue.get_nowait()
+            except Empty:
+                break
+            if following is None:
+                self._queue.put(None)
+                break
+            taken.append(following)
+        return taken
+
     def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Asked, Answer]], bool]:
         """Wait for somebody; then those who wait, at most so many, and whether the line ends behind them.
 

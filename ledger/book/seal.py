@@ -53,7 +53,7 @@ def seal(unit: Unit, end: LogEnd) -> str:
     note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
     tree.grow(unit)
     unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note))
-    cities.move_head(unit.session, unit.city.id, frontier, unit.now_ms)
+    cities.move_head(unit.driver, unit.city.id, frontier, unit.now_ms)
     return note
 
 

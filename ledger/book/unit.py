@@ -22,6 +22,7 @@ Nothing in a unit outlives its transaction, so nothing cached is trusted across 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -30,8 +31,9 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from sqlalchemy.orm import Session
 
 from ledger.book.cities import City, CityKeys
+from ledger.db import Transaction
 from ledger.proof.encoding import timestamp
-from ledger.rows import Row, Rows
+from ledger.rows import Row, Rows, Where
 from ledger.values import to_milliseconds
 
 Value = TypeVar("Value")
@@ -41,7 +43,7 @@ Read = TypeVar("Read", covariant=True)
 class Reading(Protocol, Generic[Read]):
     """How one kind of state is read, for many keys at once."""
 
-    def load(self, session: Session, city: str, keys: Sequence[Any]) -> Mapping[Any, Read]:
+    def load(self, where: Where, city: str, keys: Sequence[Any]) -> Mapping[Any, Read]:
         """The saved values, by key; a key that has none is left out."""
         ...
 
@@ -49,10 +51,13 @@ class Reading(Protocol, Generic[Read]):
 class Projection(Reading[Value], Protocol, Generic[Value]):
     """State that commands replace. Values are immutable."""
 
-    def save(self, session: Session, city: str, changed: list[tuple[Any, Value]]) -> None:
+    def save(self, where: Where, city: str, changed: list[tuple[Any, Value]]) -> None:
         """Write (key, value) rows, whether or not there was a value before."""
         ...
 
+
+RANDOM_BYTES = 1_024
+"""How many random bytes are drawn at a time: each call of the system costs as much as hashing a leaf."""
 
 Place = tuple[Reading[Any], Hashable]
 """Where a value stands: what kind of state, and the key."""
@@ -64,7 +69,7 @@ class Unit:
     """One city's unit of work.
 
     Attributes:
-        session: inside the batch's transaction; never commit it.
+        session, driver: inside the batch's transaction; never commit it.
         city: the city's row.
         keys: the city's secrets.
         now: the time of every entry of the batch; never earlier than the log's last entry.
@@ -74,8 +79,9 @@ class Unit:
         kinds: the kind of each of them.
     """
 
-    def __init__(self, session: Session, city: City, keys: CityKeys, now: datetime, base_size: int) -> None:
-        self.session = session
+    def __init__(self, transaction: Transaction, city: City, keys: CityKeys, now: datetime, base_size: int) -> None:
+        self._transaction = transaction
+        self.driver = transaction.driver
         self.city = city
         self.keys = keys
         self.now = now
@@ -91,11 +97,24 @@ class Unit:
         self._dirty: dict[Place, None] = {}
         self._marks: set[Hashable] = set()
         self._once: dict[Hashable, Any] = {}
+        self._random = b""
+
+    @property
+    def session(self) -> Session:
+        """A session, for those who map; made when first needed."""
+        return self._transaction.session
 
     @property
     def next_seq(self) -> int:
         """The seq that the next entry gets."""
         return self.base_size + len(self.leaf_hashes)
+
+    def random(self, count: int) -> bytes:
+        """Random bytes, asked of the operating system for many at a time."""
+        if len(self._random) < count:
+            self._random = os.urandom(max(count, RANDOM_BYTES))
+        taken, self._random = self._random[-count:], self._random[:-count]
+        return taken
 
     def insert(self, rows: Rows, row: Row) -> None:
         """Stage one row of an append-only table."""
@@ -111,7 +130,7 @@ class Unit:
             if place not in self._held:
                 missing.setdefault(place[0], {})[place[1]] = None
         for reading, keys in missing.items():
-            found = reading.load(self.session, self.city.id, list(keys))
+            found = reading.load(self.driver, self.city.id, list(keys))
             for key in keys:
                 self._held[reading, key] = found.get(key)
 
@@ -119,7 +138,7 @@ class Unit:
         """The current value, staged changes included."""
         place = (reading, key)
         if place not in self._held:
-            self._held[place] = reading.load(self.session, self.city.id, (key,)).get(key)
+            self._held[place] = reading.load(self.driver, self.city.id, (key,)).get(key)
         return cast("Value | None", self._held[place])
 
     def put(self, projection: Projection[Value], key: Any, value: Value) -> None:
@@ -146,9 +165,13 @@ class Unit:
 
     def flush(self) -> None:
         """Send everything staged to the database."""
+        with self.driver.together():
+            self._send()
+
+    def _send(self) -> None:
         for rows, staged in self._rows.items():
             if staged:
-                rows.write(self.session, staged)
+                rows.write(self.driver, staged)
                 staged.clear()
         changed: dict[Projection[Any], list[tuple[Any, Any]]] = {}
         for place in self._dirty:
@@ -157,7 +180,7 @@ class Unit:
                 changed.setdefault(cast("Projection[Any]", place[0]), []).append((place[1], value))
         self._dirty.clear()
         for projection, values in changed.items():
-            projection.save(self.session, self.city.id, values)
+            projection.save(self.driver, self.city.id, values)
 
     def catch_up(self, *marks: Hashable) -> bool:
         """Leave marks, and flush if an earlier command of the batch left one of them; whether it did.
@@ -180,7 +203,7 @@ class Unit:
         changes, entries, key_hash = len(self._undo), len(self.leaf_hashes), self.key_hash
         staged = {rows: len(waiting) for rows, waiting in self._rows.items()}
         try:
-            with nullcontext() if staged_only else self.session.begin_nested():
+            with nullcontext() if staged_only else self._savepoint():
                 yield
                 if not staged_only:
                     self.flush()
@@ -193,6 +216,12 @@ class Unit:
             raise
         finally:
             self.key_hash = key_hash
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        with self.session.begin_nested():
+            self.session.connection()  # sets it now, since nobody else would before the first statement
+            yield
 
     def _restore(self, place: Place, value: Any) -> None:
         if value is _UNREAD:

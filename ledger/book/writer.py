@@ -26,85 +26,38 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import groupby
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.orm import Session
 
 from ledger.book import cities, holds, idempotency, seal
-from ledger.book.cities import KeyRing
+from ledger.book.cities import City, KeyRing, LogEnd
+from ledger.book.commands import Command, Deferred, Outcome, Value, Wanted
 from ledger.book.entries import Entry
-from ledger.book.idempotency import ANSWERS, Scope
+from ledger.book.idempotency import ANSWERS
 from ledger.book.line import Line, Waiting
 from ledger.book.seal import Published
 from ledger.book.unit import Place, Unit
-from ledger.db import Database
+from ledger.db import Database, Transaction
 from ledger.errors import LedgerError, OutcomeUnknown, Overloaded
 from ledger.observing import SILENT, Batch, Observer
 from ledger.values import utc_now
 
 MAX_BATCH = 256
 MAX_QUEUE = 4_096
-MAX_WAIT_SECONDS = 0.002
+MAX_WAIT_SECONDS = 0.001
 PUBLISH_SECONDS = 0.1
 """How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
 
 
-Value = TypeVar("Value")
 log = logging.getLogger(__name__)
-
-Steps = Sequence[Callable[[Unit], Iterable[Place]]]
-"""What a command will read, in steps that may each use what the ones before have read."""
-
-
-@dataclass(frozen=True)
-class Command(Generic[Value]):
-    """Something to be done in the writer's transaction.
-
-    Attributes:
-        run: does it, and returns what it did. It may raise a `LedgerError`; then nothing of it remains.
-        scope: the idempotency key it came with, if any.
-        encode: the answer to store under that key; needed where there is a scope.
-        staged_only: it writes through the unit's `put` and `insert` alone; see `Unit.attempt`. Much faster.
-        reads: what it will read, as far as it can be told beforehand. What a step refuses, `run` will refuse again.
-    """
-
-    run: Callable[[Unit], Value]
-    scope: Scope | None = None
-    encode: Callable[[Value], bytes] | None = None
-    staged_only: bool = False
-    reads: Steps = ()
-
-
-@dataclass(frozen=True)
-class Deferred(Generic[Value]):
-    """A command that cannot be told before something has been read in the writer's transaction.
-
-    Attributes:
-        place: what is read first, for all that are deferred in a batch by one statement.
-        then: makes the command; what it refuses with is the outcome.
-    """
-
-    place: Place
-    then: Callable[[Unit], Command[Value]]
-
-
-Wanted = Command[Value] | Deferred[Value]
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[Value]):
-    """What became of a command: its value, or the stored answer of the first time it came."""
-
-    value: Value | None = None
-    replayed: bytes | None = None
 
 
 @dataclass
@@ -119,6 +72,9 @@ class _Carried:
 
 _Waiting = Waiting[Wanted[Any], Outcome[Any]]
 _Line = Line[Wanted[Any], Outcome[Any]]
+
+_Coming = Callable[[], Sequence[Wanted[Any]]]
+"""The commands of a batch; asked for once the head is held."""
 
 
 class Writer:
@@ -188,7 +144,7 @@ class Writer:
             LedgerError: the whole batch failed and nothing of it remains; or `OutcomeUnknown`.
         """
         started = time.perf_counter()
-        carried = self._batch(city, commands, now)
+        carried = self._batch(city, lambda: commands, now)
         self._publish(carried)
         self._report(city, carried, 0, time.perf_counter() - started)
         for outcome in carried.outcomes:
@@ -251,7 +207,7 @@ class Writer:
         """Carry a batch out and answer everybody in it; None if it failed as a whole."""
         started = time.perf_counter()
         try:
-            carried = self._batch(city, [waiting.asked for waiting in batch], None)
+            carried = self._batch(city, partial(_all_now, batch, line), None)
         except Exception as failure:
             if not isinstance(failure, LedgerError):
                 log.exception("a batch failed")
@@ -277,12 +233,12 @@ class Writer:
         except Exception:
             log.exception("the observer failed")
 
-    def _batch(self, city_id: str, commands: Sequence[Wanted[Any]], now: datetime | None) -> _Carried:
+    def _batch(self, city_id: str, commands: _Coming, now: datetime | None) -> _Carried:
         lost: DBAPIError | None = None
         with ExitStack() as stack:
             try:
-                session = stack.enter_context(self.database.write())
-                carried = self._carry_out(session, city_id, commands, now)
+                transaction, held = self._begin(stack, city_id)
+                carried = self._carry_out(transaction, *held, commands, now)
             except DBAPIError as failure:
                 if not _is_broken(failure):
                     raise
@@ -290,28 +246,39 @@ class Writer:
                 raise Overloaded() from failure
             started = time.perf_counter()
             try:
-                session.commit()
+                transaction.commit()
             except DBAPIError as failure:
                 lost = failure
-                session.invalidate()  # the connection may still be inside the transaction: nobody gets it again
+                transaction.invalidate()
             carried.commit_seconds = time.perf_counter() - started
         if lost is not None:
             self._resolve(city_id, carried.unit, lost)
         return carried
 
+    def _begin(self, stack: ExitStack, city_id: str) -> tuple[Transaction, tuple[City, LogEnd]]:
+        """Open a transaction and take the head; on another connection if the first one has gone meanwhile."""
+        transaction = stack.enter_context(self.database.transaction())
+        try:
+            return transaction, cities.take_head(transaction.driver, city_id)
+        except DBAPIError as failure:
+            if not failure.connection_invalidated:
+                raise
+        stack.close()
+        transaction = stack.enter_context(self.database.transaction())
+        return transaction, cities.take_head(transaction.driver, city_id)
+
     def _carry_out(
-        self, session: Session, city_id: str, commands: Sequence[Wanted[Any]], now: datetime | None
+        self, transaction: Transaction, city: City, end: LogEnd, commands: _Coming, now: datetime | None
     ) -> _Carried:
-        """All of a batch but its commit."""
-        city, end = cities.take_head(session, city_id)
+        """All of a batch but its beginning and its commit."""
         keys = self.keys.get(city)
-        if city_id not in self._checked:
-            self.published.check(session, city, keys, end.frontier.size)
-            self._checked.add(city_id)
-        unit = Unit(session, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
+        if city.id not in self._checked:
+            self.published.check(transaction.session, city, keys, end.frontier.size)
+            self._checked.add(city.id)
+        unit = Unit(transaction, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
-        for staged, group in groupby(_told(unit, commands), lambda command: command.staged_only):
+        for staged, group in groupby(_told(unit, commands()), lambda command: command.staged_only):
             alike = list(group)
             if staged:
                 _read_ahead(unit, alike)
@@ -344,6 +311,12 @@ class Writer:
             raise OutcomeUnknown(city=city) from silent
         if stands != unit.leaf_hashes[0]:
             raise Overloaded() from failure
+
+
+def _all_now(batch: list[_Waiting], line: _Line) -> list[Wanted[Any]]:
+    """What a batch wants, together with those who came while it waited for the head."""
+    batch += line.rest(MAX_BATCH - len(batch))
+    return [waiting.asked for waiting in batch]
 
 
 def _told(unit: Unit, commands: Sequence[Wanted[Any]]) -> list[Command[Any]]:

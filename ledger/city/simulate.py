@@ -18,8 +18,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ledger.book import entries, transfers
+from ledger.book.commands import Command
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.city.load import load
 from ledger.city.specs import CityFile
 from ledger.commerce import promotions, redemptions, shops

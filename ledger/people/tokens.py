@@ -26,7 +26,7 @@ from ledger.db import Base, Instant
 from ledger.errors import NotFound, Refused
 from ledger.lookup import Lookups
 from ledger.people.roles import Principal, check_roles
-from ledger.rows import Look, Row, ask
+from ledger.rows import Look, Row, Where, ask
 from ledger.values import random_id, to_milliseconds
 
 LINK_LIFETIME = timedelta(days=7)
@@ -158,8 +158,8 @@ def signed_in(unit: Unit, at: Place) -> Principal | None:
 class _SignIns:
     """The rows of `_FIND`, keyed by the hash of the secret."""
 
-    def load(self, session: Session, city: str, keys: Sequence[str]) -> dict[str, Row]:
-        return {row[0]: row[1:] for row in _LOOK.find(session, [(key,) for key in keys], city)}
+    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, Row]:
+        return {row[0]: row[1:] for row in _LOOK.find(where, [(key,) for key in keys], city)}
 
 
 SIGN_INS = _SignIns()

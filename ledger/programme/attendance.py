@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.db import Base, Instant, Json, present
 from ledger.programme.policy import Earned
-from ledger.rows import Look
+from ledger.rows import Look, Where
 from ledger.values import from_milliseconds
 
 
@@ -131,10 +131,10 @@ Occasion = tuple[str, str, str, str]
 class _Standings:
     """Everything that a learner's record says about one more check-in; a learner who is not known has none."""
 
-    def load(self, session: Session, city: str, keys: Sequence[Occasion]) -> dict[Occasion, Standing]:
+    def load(self, where: Where, city: str, keys: Sequence[Occasion]) -> dict[Occasion, Standing]:
         found: dict[Occasion, Standing] = {}
         for *key, secured_at, entry, amount, at, of_activity, today, of_city, total in _STANDING.find(
-            session, keys, city
+            where, keys, city
         ):
             first = entry is not None and {"entry": entry, "amount_minor": amount, "at": from_milliseconds(at)}
             earned = Earned(of_activity, today, of_city, int(total or 0))
@@ -184,15 +184,15 @@ TURN, CODE, SEATS = "turn", "code", "seats"
 class _Uses:
     """How often something has been used. It is counted from the check-ins, so there is nothing to save."""
 
-    def load(self, session: Session, city: str, keys: Sequence[Use]) -> dict[Use, int]:
+    def load(self, where: Where, city: str, keys: Sequence[Use]) -> dict[Use, int]:
         found: dict[Use, int] = {}
         for what, look in _USES.items():
             sought = {(use.activity, use.name): use for use in keys if use.what == what}
-            for activity, name, count in look.find(session, list(sought), city):
+            for activity, name, count in look.find(where, list(sought), city):
                 found[sought[activity, name]] = count
         return found
 
-    def save(self, session: Session, city: str, changed: list[tuple[Use, int]]) -> None:
+    def save(self, where: Where, city: str, changed: list[tuple[Use, int]]) -> None:
         """Nothing: the check-ins are."""
 
 

@@ -26,15 +26,14 @@ SHA-256(salt || canonical JSON of the evidence) and the level of assurance.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ledger.book import accounts, transfers
 from ledger.book.accounts import Balance
+from ledger.book.commands import Command, Steps
 from ledger.book.unit import Place, Unit
-from ledger.book.writer import Command, Steps
 from ledger.errors import NotFound, Refused
 from ledger.people.learners import account_of
 from ledger.people.roles import Principal, require
@@ -51,7 +50,11 @@ from ledger.proof.encoding import canonical, timestamp
 from ledger.rows import Rows
 from ledger.values import to_milliseconds
 
+SALT_BYTES = 16
+
 _ATTENDANCES = Rows(Attendance)
+_EVIDENCE = '{"activity":"%s","code":"%s","learner":"%s","moment":"%s","session":"%s"}'
+"""The canonical JSON of what proved a participation; none of its parts has a character that JSON would escape."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ def _presented(unit: Unit, command: CheckIn) -> tuple[Parts, Turn | None, dateti
 
     def read() -> tuple[Parts, Turn | None, datetime]:
         parts = codes.read(command.code)
-        posters.check_city(unit.session, unit.city, parts)
+        if parts.prefix != unit.city.code_prefix:
+            posters.check_city(unit.session, unit.city, parts)
         turn = codes.read_turn(unit.keys.derive("turn"), unit.city.id, command.turn, parts, unit.now)
         return parts, turn, turn.opened_at if turn else unit.now
 
@@ -221,16 +225,8 @@ def _use_up(unit: Unit, claim: _Claim) -> None:
 def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, window: Window, points: int) -> Recorded:
     """Post the reward and keep what it was for."""
     activity, account = claim.activity, account_of(learner)
-    salt = secrets.token_bytes(16)
-    evidence = canonical(
-        {
-            "learner": learner,
-            "activity": activity.id,
-            "session": window.session,
-            "code": claim.parts.text,
-            "moment": timestamp(claim.moment),
-        }
-    )
+    salt = unit.random(SALT_BYTES)
+    evidence = _EVIDENCE % (activity.id, claim.parts.text, learner, timestamp(claim.moment), window.session)
     posted = transfers.post(
         unit,
         "reward",
@@ -239,7 +235,7 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         points,
         actor=principal.actor(),
         ref={"activity": activity.id, "session": window.session, "place": activity.place},
-        evidence={"assurance": claim.assurance, "commitment": _committed(salt, evidence)},
+        evidence={"assurance": claim.assurance, "commitment": _committed(salt, evidence.encode())},
         rule=policies.rule_hash(claim.policy),
     )
     row = _ATTENDANCES.row(
@@ -255,7 +251,7 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         single_code=claim.single_code,
         turn=claim.turn.nonce if claim.turn else None,
         salt=salt,
-        evidence=evidence.decode(),
+        evidence=evidence,
         assurance=claim.assurance,
     )
     unit.insert(_ATTENDANCES, row)

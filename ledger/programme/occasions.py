@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from ledger.programme.activities import Activity
 from ledger.programme.windows import Window
-from ledger.rows import Entities, Look
+from ledger.rows import Entities, Look, Where
 from ledger.values import from_milliseconds
 
 Moment = tuple[str, int]
@@ -18,9 +16,9 @@ Moment = tuple[str, int]
 class _Occasions:
     """Activities with the explicit session of a moment, if there is one; daily hours are the reader's to judge."""
 
-    def load(self, session: Session, city: str, keys: Sequence[Moment]) -> dict[Moment, tuple[Activity, Window | None]]:
+    def load(self, where: Where, city: str, keys: Sequence[Moment]) -> dict[Moment, tuple[Activity, Window | None]]:
         found: dict[Moment, tuple[Activity, Window | None]] = {}
-        for tag, moment, meeting, starts_at, ends_at, seats, *activity in _LOOK.find(session, keys, city):
+        for tag, moment, meeting, starts_at, ends_at, seats, *activity in _LOOK.find(where, keys, city):
             window = None
             if meeting is not None:
                 window = Window(meeting, from_milliseconds(starts_at), from_milliseconds(ends_at), seats)

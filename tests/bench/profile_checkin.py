@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from ledger.book.writer import Command
+from ledger.book.commands import Command
 from ledger.errors import LedgerError
 from ledger.people.roles import LEARNER, Principal
 from ledger.programme import checkins

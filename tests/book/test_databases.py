@@ -14,7 +14,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger.book import accounts, transfers
-from ledger.book.writer import Command
+from ledger.book.commands import Command
 from ledger.db import Database
 from ledger.errors import LedgerError
 from tests.factories import CITY, Installation, install, reopen

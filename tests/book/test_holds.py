@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger.book import accounts, cases, holds, transfers
 from ledger.book.cases import CaseState
+from ledger.book.commands import Command
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.errors import NotFound, Refused, ValidationFailed
 from tests.factories import CITY, START, Installation
 

@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy import select
 
 from ledger.book import transfers
+from ledger.book.commands import Command
 from ledger.book.idempotency import Scope, StoredAnswer
-from ledger.book.writer import Command
 from ledger.errors import Refused
 from tests.factories import CITY, Installation, add_city
 

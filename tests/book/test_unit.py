@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger.book import accounts, transfers
 from ledger.book.accounts import ACCOUNTS, State
+from ledger.book.commands import Command
 from ledger.book.idempotency import StoredAnswer
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.errors import Refused
 from ledger.rows import Rows
 from tests.factories import CITY, Installation

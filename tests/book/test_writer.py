@@ -9,9 +9,10 @@ from sqlalchemy import func, select
 
 from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
+from ledger.book.commands import Command
 from ledger.book.seal import SignedCheckpoint
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.errors import LedgerError, NotFound, Overloaded, Refused
 from ledger.proof.checkpoint import parse
 from tests.factories import CITY, START, Installation, add_city

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ledger.book.cities import KeyRing
+from ledger.book.commands import Command
 from ledger.book.seal import Published
-from ledger.book.writer import Command, Writer
+from ledger.book.writer import Writer
 from ledger.commerce import redemptions
 from ledger.commerce.promotions import PromotionView
 from ledger.commerce.receipts import RedemptionView

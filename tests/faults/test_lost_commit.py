@@ -18,9 +18,9 @@ from sqlalchemy import event, make_url
 from sqlalchemy.exc import OperationalError
 
 from ledger.book import accounts, transfers
+from ledger.book.commands import Command
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.errors import LedgerError, NotFound, OutcomeUnknown, Overloaded
 from tests.factories import CITY, Installation, install
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ledger.book import transfers
+from ledger.book.commands import Command
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.errors import Overloaded
 from tests.factories import CITY, Installation, install, reopen
 from tests.faults.proxy import Network, Proxy

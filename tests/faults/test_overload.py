@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import make_url
-from sqlalchemy.orm import Session
 
 from api.app import create_app
 from api.services import EXTENSION
 from ledger.book.writer import Writer
 from ledger.config import Settings
+from ledger.db import Transaction
 from ledger.people import tokens
 from tests.api.client import PUBLIC_URL, Answer, Api
 from tests.counts import scale
@@ -84,15 +84,15 @@ def _held_head(url: str) -> Iterator[None]:
 def _notice_next_batch(app: Flask, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set once the writer has taken its next batch out of the queue and goes to the database."""
     database, taken = _writer(app).database, threading.Event()
-    write: Callable[[], AbstractContextManager[Session]] = database.write
+    begin: Callable[[], AbstractContextManager[Transaction]] = database.transaction
 
     @contextmanager
-    def noticed() -> Iterator[Session]:
+    def noticed() -> Iterator[Transaction]:
         taken.set()
-        with write() as session:
-            yield session
+        with begin() as transaction:
+            yield transaction
 
-    monkeypatch.setattr(database, "write", noticed)
+    monkeypatch.setattr(database, "transaction", noticed)
     return taken
 
 

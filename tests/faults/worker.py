@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ledger.book import holds, transfers
+from ledger.book.commands import Command
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.commerce import redemptions
 from ledger.errors import LedgerError
 from ledger.people.roles import Principal

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from ledger.book.commands import Command
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.errors import Forbidden, NotFound, ValidationFailed
 from ledger.people.roles import Principal
 from ledger.programme import activities, policy

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select, update
 
 from ledger.book import accounts, transfers
+from ledger.book.commands import Command
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.db import Database
 from ledger.errors import Forbidden, NotFound, Refused, ValidationFailed
 from ledger.people import learners

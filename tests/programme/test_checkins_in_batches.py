@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from ledger.book.writer import Command, Outcome
+from ledger.book.commands import Command, Outcome
 from ledger.errors import LedgerError
 from ledger.people import learners
 from ledger.people.roles import STEWARD, Principal

@@ -28,9 +28,9 @@ from sqlalchemy import select
 from ledger.book import accounts, audit, entries, holds, seal, statements, transfers, tree
 from ledger.book.accounts import Account
 from ledger.book.cases import Case as CaseRow
+from ledger.book.commands import Command, Outcome
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command, Outcome
 from ledger.city import export
 from ledger.errors import LedgerError, Refused
 from ledger.proof import checkpoint, merkle

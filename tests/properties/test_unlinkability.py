@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from ledger.book import holds, transfers
+from ledger.book.commands import Command
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.db import upgrade
 from ledger.proof import handles
 from ledger.proof.encoding import base32_lower

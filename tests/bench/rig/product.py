@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy import text
 
 from ledger.book import accounts, audit, cities, entries, transfers
+from ledger.book.commands import Command
 from ledger.book.journal import Posted
 from ledger.book.transfers import Transfer
 from ledger.book.unit import Unit
-from ledger.book.writer import Command
 from ledger.city import export
 from ledger.config import Settings
 from ledger.db import upgrade

@@ -1,0 +1,58 @@
+"""What the writer of a city is asked to do, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ledger.book.idempotency import Scope
+from ledger.book.unit import Place, Unit
+
+Value = TypeVar("Value")
+
+Steps = Sequence[Callable[[Unit], Iterable[Place]]]
+"""What a command will read, in steps that may each use what the ones before have read."""
+
+
+@dataclass(frozen=True)
+class Command(Generic[Value]):
+    """Something to be done in the writer's transaction.
+
+    Attributes:
+        run: does it, and returns what it did. It may raise a `LedgerError`; then nothing of it remains.
+        scope: the idempotency key it came with, if any.
+        encode: the answer to store under that key; needed where there is a scope.
+        staged_only: it writes through the unit's `put` and `insert` alone; see `Unit.attempt`. Much faster.
+        reads: what it will read, as far as it can be told beforehand. What a step refuses, `run` will refuse again.
+    """
+
+    run: Callable[[Unit], Value]
+    scope: Scope | None = None
+    encode: Callable[[Value], bytes] | None = None
+    staged_only: bool = False
+    reads: Steps = ()
+
+
+@dataclass(frozen=True)
+class Deferred(Generic[Value]):
+    """A command that cannot be told before something has been read in the writer's transaction.
+
+    Attributes:
+        place: what is read first, for all that are deferred in a batch by one statement.
+        then: makes the command; what it refuses with is the outcome.
+    """
+
+    place: Place
+    then: Callable[[Unit], Command[Value]]
+
+
+Wanted = Command[Value] | Deferred[Value]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Value]):
+    """What became of a command: its value, or the stored answer of the first time it came."""
+
+    value: Value | None = None
+    replayed: bytes | None = None
