@@ -23,8 +23,6 @@ from ledger.log import tiles
 
 blueprint = Blueprint("log", __name__, url_prefix="/log")
 
-BRIEFLY = "public, max-age=1"
-FOR_EVER = "public, max-age=31536000, immutable"
 GZIP_LEVEL = 6
 
 
@@ -56,7 +54,7 @@ def tile(city: str, path: str) -> Response:
         if request.accept_encodings.quality("gzip") > 0:
             response.set_data(gzip.compress(content, GZIP_LEVEL, mtime=0))
             response.headers["Content-Encoding"] = "gzip"
-    response.headers["Cache-Control"] = FOR_EVER
+    response.headers["Cache-Control"] = tiles.FOR_EVER
     return response
 
 
@@ -78,7 +76,7 @@ def for_any_origin(response: Response) -> Response:
 def _note(note: str) -> Response:
     """A signed note as a response that is asked for again and again: unchanged, it is 304."""
     response = Response(note, mimetype="text/plain")
-    response.headers["Cache-Control"] = BRIEFLY
+    response.headers["Cache-Control"] = tiles.BRIEFLY
     response.set_etag(sha256(note.encode()).hexdigest()[:32])
     response.make_conditional(request)
     return response

@@ -18,6 +18,10 @@ from ledger.proof.merkle import ProofError
 from ledger.proof.tiles import TILE_HEIGHT, TILE_WIDTH, entries_path, tile_path
 from ledger.rows import ask
 
+BRIEFLY = "public, max-age=1"
+FOR_EVER = "public, max-age=31536000, immutable"
+"""How long caches may keep a checkpoint, and a tile or bundle."""
+
 MOST_DIGITS = 18
 """A longer index would be beyond every log; its path names nothing."""
 
