@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ledger.book import tree
 from ledger.proof.merkle import ProofError
-from ledger.proof.tiles import TILE_HEIGHT, TILE_WIDTH, entries_path, tile_path
+from ledger.proof.tiles import TILE_HEIGHT, TILE_WIDTH, encode_bundle, entries_path, tile_path
 from ledger.rows import ask
 
 BRIEFLY = "public, max-age=1"
@@ -102,17 +102,12 @@ def read(session: Session, city: str, resource: Resource) -> bytes | None:
         return None
     if resource.level is None:
         rows = ask(session, _ENTRIES, city, start, stop)
-        return _bundle([bytes(leaf) for (leaf,) in rows]) if len(rows) == resource.width else None
+        return encode_bundle([bytes(leaf) for (leaf,) in rows]) if len(rows) == resource.width else None
     if resource.width == TILE_WIDTH:
         full = ask(session, _FULL, city, resource.level, resource.index)
         return bytes(full[0][0]) if full else None
     hashes = tree.hashes(session, city, resource.level, start, stop)
     return b"".join(hashes) if len(hashes) == resource.width else None
-
-
-def _bundle(leaves: list[bytes]) -> bytes:
-    """Leaves, each after its length in two bytes."""
-    return b"".join([len(leaf).to_bytes(2, "big") + leaf for leaf in leaves])
 
 
 _ENTRIES = "SELECT leaf FROM entries WHERE city = ? AND seq >= ? AND seq < ? ORDER BY seq"

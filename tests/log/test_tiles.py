@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from ledger.book import tree
 from ledger.log import tiles
 from ledger.log.tiles import Resource
 from ledger.proof import merkle
-from ledger.proof.tiles import Tile, node_reader
+from ledger.proof.tiles import Tile, decode_bundle, node_reader
 from tests.factories import CITY, Installation, grow, install, leaf_data
 
 
@@ -26,15 +25,6 @@ def _levels(size: int) -> list[list[bytes]]:
     return levels
 
 
-def _parsed(bundle: bytes) -> Iterator[bytes]:
-    """The entries of a bundle, read as the specification says: two bytes of length, then the entry."""
-    while bundle:
-        length = int.from_bytes(bundle[:2], "big")
-        entry, bundle = bundle[2 : 2 + length], bundle[2 + length :]
-        assert len(entry) == length
-        yield entry
-
-
 def _check(session: Session, size: int, levels: list[list[bytes]]) -> None:
     """All resources of a size hold what they must, and their full tiles and partial tiles make the root."""
     found = tiles.resources(0, size)
@@ -45,7 +35,7 @@ def _check(session: Session, size: int, levels: list[list[bytes]]) -> None:
         assert content is not None
         if resource.level is None:
             expected = [leaf_data(seq) for seq in range(start, start + resource.width)]
-            assert list(_parsed(content)) == expected
+            assert decode_bundle(content) == expected
         else:
             assert content == b"".join(levels[resource.level][start : start + resource.width])
 
