@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rule:
-    """A policy and its name, the SHA-256 of the file: what satisfied a policy need not satisfy it when it has changed."""
+    """A policy and its name, the SHA-256 of the file, for what satisfies one need not satisfy the next."""
 
     policy: Policy
     name: str

@@ -87,5 +87,6 @@ class HttpWitness:
             content += part
             if len(content) > MAX_REPLY_BYTES or time.monotonic() > ends:
                 raise TimeoutError
+        answer.close()  # it has been read to its end, but only this says so to the connection
         kind = answer.headers.get("Content-Type", "").strip()
         return Reply(answer.status, kind, content.decode("utf-8"))
