@@ -8,7 +8,9 @@ Geometry: C2SP tlog-tiles. Proofs: RFC 9162 §2.1.3 and §2.1.4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
 from typing import TypeVar
 
 from sqlalchemy import BigInteger, LargeBinary, SmallInteger, Text, select
@@ -104,7 +106,9 @@ def _read(session: Session, city: str, size: int, compute: Callable[[NodeReader]
 
     def node(level: int, index: int) -> bytes:
         place, start, stop = _span(level, index)
-        return root_of([found[place[0], at] for at in range(start, stop)])
+        first, row = found[place]
+        part = row[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]
+        return _known_root(part) if place[0] else _perfect_root(part)
 
     return compute(node)
 
@@ -118,31 +122,42 @@ def _span(level: int, index: int) -> tuple[tuple[int, int], int, int]:
 
 def _fetch(
     session: Session, city: str, size: int, spans: dict[tuple[int, int], tuple[int, int]]
-) -> dict[tuple[int, int], bytes]:
-    """The hashes of some spans, by (tile level, index): a full tile is one row, of other tiles each hash is one."""
+) -> dict[tuple[int, int], tuple[int, bytes]]:
+    """The hashes of some spans, end to end, and which is the first.
+
+    A tile that is full by now is one row, of another each hash is one; which it is, the statement itself finds out
+    where the tree over `size` leaves does not tell.
+    """
     queries: list[str] = []
     parameters: list[str | int] = []
     for (level, index), (start, stop) in spans.items():
-        if (index + 1) * WIDTH <= size >> HEIGHT * level:
-            queries.append(_FULL)
-            parameters += [city, level, index]
-        elif level:
-            queries.append(_ROOTS)
-            parameters += [city, level - 1, start, stop]
-        else:
-            queries.append(_LEAVES)
-            parameters += [city, start, stop]
-    found: dict[tuple[int, int], bytes] = {}
+        tile = (city, level, index)
+        queries.append(_FULL)
+        parameters += tile
+        if (index + 1) * WIDTH > size >> HEIGHT * level:
+            queries.append(_ROOTS if level else _LEAVES)
+            parameters += (city, level - 1, start, stop, *tile) if level else (city, start, stop, *tile)
+    parts: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
     for level, first, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
-        for at, hashed in enumerate(_split(bytes(row)), first):
-            found[level, at] = hashed
-    return found
+        parts.setdefault((level, first // WIDTH), []).append((first, row))
+    return {place: (min(rows)[0], b"".join([row for _, row in sorted(rows)])) for place, rows in parts.items()}
 
+
+def _perfect_root(row: bytes) -> bytes:
+    """The root over hashes end to end, a power of two of them."""
+    while len(row) > HASH_BYTES:
+        pairs = range(0, len(row), 2 * HASH_BYTES)
+        row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
+    return row
+
+
+_known_root = lru_cache(maxsize=2_048)(_perfect_root)
+"""The same, remembered, for what stands above many leaves and hence in many proofs. It depends on nothing but the bytes
+given; at most 4 KiB each."""
 
 _FULL = f'SELECT level, "index" * {WIDTH}, hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
-_ROOTS = 'SELECT level + 1, "index", root FROM tiles WHERE city = ? AND level = ? AND "index" >= ? AND "index" < ?'
-_LEAVES = "SELECT 0, seq, leaf_hash FROM entries WHERE city = ? AND seq >= ? AND seq < ?"
-
-
-def _split(row: bytes) -> Sequence[bytes]:
-    return [row[at : at + HASH_BYTES] for at in range(0, len(row), HASH_BYTES)]
+_NOT_FULL = 'AND NOT EXISTS (SELECT 1 FROM tiles WHERE city = ? AND level = ? AND "index" = ?)'
+_ROOTS = f"""
+SELECT level + 1, "index", root FROM tiles WHERE city = ? AND level = ? AND "index" >= ? AND "index" < ? {_NOT_FULL}
+"""
+_LEAVES = f"SELECT 0, seq, leaf_hash FROM entries WHERE city = ? AND seq >= ? AND seq < ? {_NOT_FULL}"

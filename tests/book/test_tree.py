@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from pymerkle import InmemoryTree
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from ledger.book import tree
@@ -13,6 +12,7 @@ from ledger.book.tree import Tile
 from ledger.proof import merkle
 from tests.counts import scale
 from tests.factories import CITY, Installation, grow, install, leaf_data
+from tests.statements import asked
 
 SIZES = (1, 2, 3, 255, 256, 257, 300, 511, 512, 513, scale(530, 800))
 """Where batches end: in and on the edges of tiles."""
@@ -74,20 +74,17 @@ def test_proofs_are_those_of_an_independent_implementation(installation: Install
 def test_a_proof_is_one_statement(installation: Installation) -> None:
     """However many tiles it touches, what a proof or a root needs is read at once."""
     grow(installation, (300, 700))
-    asked: list[str] = []
-    with installation.read() as session:
-        session.connection()
-        event.listen(installation.database.engine, "before_cursor_execute", lambda *facts: asked.append(facts[2]))
+    with installation.read() as session, asked(installation.database) as found:
         for read in (
             lambda: tree.inclusion(session, CITY, 3, 700),
             lambda: tree.consistency(session, CITY, 301, 700),
             lambda: tree.root_at(session, CITY, 513),
         ):
             read()
-            assert len(asked) == 1, asked
-            asked.clear()
+            assert len(found) == 1, found
+            found.clear()
         tree.inclusion(session, CITY, 0, 1)
-    assert asked == []
+    assert found == []
 
 
 def test_full_tiles_are_stored_once_and_hold_their_leaves(installation: Installation) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from ledger.book import seal
@@ -14,6 +13,7 @@ from ledger.proof import policy, receipt
 from ledger.proof.checkpoint import parse, verify
 from tests.factories import CITY, Installation
 from tests.log.witnesses import Friend, rule
+from tests.statements import asked
 
 
 def _sizes(installation: Installation, seqs: int, which: Rule | None) -> list[int]:
@@ -113,12 +113,9 @@ def test_a_receipt_is_three_statements(installation: Installation) -> None:
     """The checkpoint, the path and the leaf, each by its key."""
     installation.grant()
     installation.grant()
-    asked: list[str] = []
-    with installation.read() as session:
-        session.connection()
-        event.listen(installation.database.engine, "before_cursor_execute", lambda *facts: asked.append(facts[2]))
+    with installation.read() as session, asked(installation.database) as found:
         receipts.text(session, CITY, 1, None)
-    assert len(asked) == 3
+    assert len(found) == 3
 
 
 def test_cosignatures_are_never_changed(installation: Installation) -> None:

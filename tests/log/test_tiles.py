@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from ledger.book import tree
@@ -14,6 +13,7 @@ from ledger.log.tiles import Resource
 from ledger.proof import merkle
 from ledger.proof.tiles import Tile, decode_bundle, node_reader
 from tests.factories import CITY, Installation, grow, install, leaf_data
+from tests.statements import asked
 
 
 def _levels(size: int) -> list[list[bytes]]:
@@ -85,14 +85,11 @@ def test_what_the_log_has_not_reached_is_not_there(installation: Installation) -
 def test_a_resource_is_one_statement(installation: Installation) -> None:
     """Full or partial, hashes or entries, at any level: one look-up, or one range of at most a tile."""
     grow(installation, (600,))
-    asked: list[str] = []
-    with installation.read() as session:
-        session.connection()
-        event.listen(installation.database.engine, "before_cursor_execute", lambda *facts: asked.append(facts[2]))
+    with installation.read() as session, asked(installation.database) as found:
         for resource in tiles.resources(0, 600):
             assert tiles.read(session, CITY, resource)
-            assert len(asked) == 1
-            asked.clear()
+            assert len(found) == 1
+            found.clear()
 
 
 def test_the_resources_of_the_specification_s_example() -> None:
