@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tlog_scales.backend import HttpBackend
+from tlog_scales.reader import TilesReader
 
 from ledger.log.submission import request_body
 from ledger.log.targets import Directory
@@ -112,6 +114,8 @@ def test_cities_of_two_installations_witness_each_other(
     proof = receipt.parse(httpx.get(f"{near.url}/log/khon-kaen/receipt/{size - 1}").text)
     assert receipt.verify(proof, vkey)[0].size == size
     assert wanted.satisfied(wanted.cosigners(proof.note))
+    reader = TilesReader(HttpBackend(f"{near.url}/log/khon-kaen"))  # a program that knows nothing of this project
+    assert reader.get_checkpoint().root_hash == reader.calculate_root_hash() == parse(note).root
     home.here("log publish", tmp_path / "mirror", "--city", "khon-kaen")
     assert (Directory(tmp_path / "mirror").read("checkpoint") or b"").decode() == note
 

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+from tlog_scales.backend import LocalBackend
+from tlog_scales.reader import TilesReader
 
-from ledger.book import seal
+from ledger.book import seal, tree
 from ledger.log import tiles
 from ledger.log.publish import ATTEMPTS, CHECKPOINT, VKEY, MirrorConflict, Mirrored, publish
 from ledger.log.targets import DRAFT, LOCK, Bucket, Directory, MirrorBusy, MirrorUnreachable, Target, open_target
 from ledger.proof.checkpoint import verify
 from ledger.proof.tiles import TILE_WIDTH
 from tests.counts import scale
-from tests.factories import CITY, Installation, add_city, grow, install
+from tests.factories import CITY, Installation, add_city, grow, install, leaf_data
 
 ROOT = Path(__file__).parents[2]
 OWN = {CHECKPOINT, VKEY, LOCK, DRAFT, ATTEMPTS}
@@ -86,6 +88,22 @@ def test_a_mirror_grows_with_its_log(empty: Installation, tmp_path: Path) -> Non
     assert (tmp_path / "mirror" / VKEY).read_text() == vkey + "\n"
     assert not (tmp_path / "mirror" / ATTEMPTS).exists()
     assert _publish(empty, target) == Mirrored(900, 900, 0, 0, 0)
+
+
+def test_an_independent_reader_follows_the_mirror(empty: Installation, tmp_path: Path) -> None:
+    """A program that knows nothing of this project finds root, entries and proofs in the files."""
+    grow(empty, (5, 256, 300, 900))
+    _publish(empty, Directory(tmp_path / "mirror"))
+    reader = TilesReader(LocalBackend(tmp_path / "mirror"))
+    shown = reader.get_checkpoint()
+    head = verify((tmp_path / "mirror" / CHECKPOINT).read_text(), empty.city_keys().vkey)
+    assert (shown.size, reader.calculate_root_hash()) == (head.size, head.root) == (900, shown.root_hash)
+    for seq in (0, 255, 256, 767, 768, 899):
+        assert reader.get_entry(seq) == leaf_data(seq)
+    with empty.read() as session:
+        for old in (1, 5, 256, 300, 899):
+            assert reader.get_consistency_proof(old, 900).node_hashes == tree.consistency(session, CITY, old, 900)
+            assert reader.get_inclusion_proof(old, 900).node_hashes == tree.inclusion(session, CITY, old, 900)
 
 
 class PowerCut(Exception):
@@ -168,7 +186,7 @@ def test_a_cut_run_that_is_overtaken_leaves_nothing_behind(sqlite_url: str, tmp_
 PUBLISHER = """
 import sys
 from pathlib import Path
-from ledger.book import seal
+from ledger.book import seal, tree
 from ledger.log.publish import publish
 from ledger.log.targets import Directory
 from tests.factories import CITY, reopen
