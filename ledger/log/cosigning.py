@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -152,12 +152,34 @@ def collect(
         row = known.get(key_of(wanted[name]))
         return _ask(database, newest, wanted[name], submitters[name], row.size if row else 0)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="witness") as pool:
-        asked = dict(zip(wanted, pool.map(ask_one, wanted), strict=True))
+    asked = _at_once(ask_one, list(wanted))
     _store(database, city, known, {key_of(wanted[name]): one for name, one in asked.items()}, now)
     _note_quorum(database, city, rule, newest.size)
     with database.read() as session:
         return standings(session, city, rule.policy)
+
+
+def _at_once(ask: Callable[[str], _Asked], names: Sequence[str]) -> dict[str, _Asked]:
+    """Ask several witnesses at a time, in threads that no process waits for when it ends."""
+    answers: dict[str, _Asked] = {}
+    faults: list[Exception] = []
+    turns = threading.BoundedSemaphore(AT_ONCE)
+
+    def run_one(name: str) -> None:
+        with turns:
+            try:
+                answers[name] = ask(name)
+            except Exception as fault:  # told by the thread that waits
+                faults.append(fault)
+
+    threads = [threading.Thread(target=run_one, args=(name,), name=f"witness-{name}", daemon=True) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return answers
 
 
 def _ask(database: Database, newest: SignedCheckpoint, party: Party, submit: Submit, known: int) -> _Asked:

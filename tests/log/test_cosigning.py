@@ -252,3 +252,16 @@ def test_a_witness_that_cannot_be_reached_is_not_asked(installation: Installatio
     assert (first.tried_at, first.size, second.size) == (None, 0, 1)
     with installation.read() as session:
         assert set(wanted.policy.cosigners(checkpoints.shown(session, CITY, wanted))) == {"b"}
+
+
+def test_a_fault_of_the_program_is_no_witness_s(installation: Installation) -> None:
+    """It is raised to whoever runs the job, and nothing is stored of the round."""
+    friend = Friend(installation, "a")
+    installation.grant()
+
+    def broken(body: bytes) -> Reply:
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        _collect(installation, friend, broken)
+    assert _collect(installation, friend, friend).problem is None
