@@ -17,6 +17,7 @@ from api import edge, observability, openapi, problems, services, v1, web
 from api.edge import Edge
 from api.i18n import Catalogue
 from api.log import routes as log_routes
+from api.log import witness as witness_routes
 from api.observability import Metrics
 from api.services import Services
 from ledger import logs, serving
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     services.attach(app, known)
     v1.register(app)
     log_routes.register(app)
+    witness_routes.register(app)
     openapi.register(app, v1.PREFIX, v1.NOUNS)
     web.register(app)
     problems.register(app, metrics.problem, web.problem_page)

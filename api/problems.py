@@ -81,7 +81,7 @@ _INTERNAL = "internal_error"
 _OPERATORS = frozenset({"keys_missing", "log_behind_published"})
 """Errors whose facts (paths, sizes) are for the operator's log and not for clients."""
 
-_PROGRAMS = ("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz", "/metrics")
+_PROGRAMS = ("/v1/", "/log/", "/witness/", "/openapi.json", "/healthz", "/readyz", "/metrics")
 """Where programs ask; elsewhere a person does, and gets a page."""
 
 _NUMBER = re.compile(r"\d+")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 
 from flask import Flask, current_app
@@ -17,6 +18,7 @@ from api.i18n import Catalogue
 from ledger.book import cities
 from ledger.book.cities import City, CityKeys
 from ledger.installation import Installation
+from ledger.log.public import PublicLog
 
 EXTENSION = "kgo"
 
@@ -48,6 +50,11 @@ class Services:
     catalogue: Catalogue
     clock: Callable[[], datetime]
     _cities: dict[str, CityFacts] = field(default_factory=dict)
+
+    @cached_property
+    def public_log(self) -> PublicLog:
+        """The public side of the cities' logs."""
+        return PublicLog(self.installation)
 
     @property
     def public_url(self) -> str:

@@ -88,6 +88,17 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print the report as JSON")
     commands.add_parser("verify", help="verify an exported log, without database and server", add_help=False)
 
+    logs = commands.add_parser("log", help="the public logs").add_subparsers(metavar="WHAT", required=True)
+    publish = _command(logs, "publish", "mirror a city's log as static files", _publish, city=True)
+    publish.add_argument("target", metavar="DIR|s3://BUCKET/PREFIX")
+    _command(logs, "witness", "ask the policy's witnesses for cosignatures now", _collect, city=True)
+
+    witness = commands.add_parser("witness", help="the installation's own witness")
+    roles = witness.add_subparsers(metavar="WHAT", required=True)
+    create_witness = _command(roles, "create", "make its key, once, and print its verifier key", _create_witness)
+    create_witness.add_argument("--name", required=True, help="for example witness.khonkaen.example/w1")
+    _command(roles, "show", "print its verifier key", _show_witness)
+
     jobs = commands.add_parser("jobs", help="what happens by itself").add_subparsers(metavar="WHAT", required=True)
     run = _command(jobs, "run", "run every job once, or again and again", _jobs)
     run.add_argument("--every", type=float, metavar="SECONDS", help="go on until interrupted")
@@ -214,6 +225,57 @@ def _export(options: argparse.Namespace) -> None:
     print(f"{size} entries in {options.out}; check them with: kgo verify {options.out}")
 
 
+def _publish(options: argparse.Namespace) -> None:
+    from ledger.book import cities
+    from ledger.log.public import PublicLog
+    from ledger.log.publish import publish
+    from ledger.log.targets import open_target
+    from ledger.progress import Bar
+
+    with _open(options) as installation:
+        with installation.database.read() as session:
+            vkey = installation.keys.get(cities.get(session, options.city)).vkey
+            note = PublicLog(installation).checkpoint(session, options.city, vkey)
+        target = open_target(options.target)
+        done = publish(installation.database, installation.keys, options.city, target, note, Bar("files"))
+    print(
+        f"{options.target} shows {done.size} entries (it showed {done.old_size}): "
+        f"{done.written} files written, {done.found} found, {done.removed} removed"
+    )
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from ledger.log.public import PublicLog
+
+    with _open(options) as installation:
+        standings = PublicLog(installation).collect(options.city, insist=True).get(options.city)
+    if standings is None:
+        print(f"no policy concerns {options.city}; see docs/operating.md")
+        return 1
+    for one in standings:
+        print(f"{one.name}: {one.problem or 'cosigned'}, {one.size} entries")
+    return 1 if any(one.problem for one in standings) else 0
+
+
+def _create_witness(options: argparse.Namespace) -> None:
+    from ledger.log.public import PublicLog
+
+    with _open(options) as installation:
+        print(PublicLog(installation).witness.create(options.name).vkey)
+
+
+def _show_witness(options: argparse.Namespace) -> int:
+    from ledger.log.public import PublicLog
+
+    with _open(options) as installation:
+        key = PublicLog(installation).witness.key
+    if key is None:
+        print("this installation is no witness; make it one by: kgo witness create --name NAME", file=sys.stderr)
+        return 1
+    print(key.vkey)
+    return 0
+
+
 def _audit(options: argparse.Namespace) -> int:
     import json
 
@@ -229,14 +291,21 @@ def _audit(options: argparse.Namespace) -> int:
 def _jobs(options: argparse.Namespace) -> None:
     import threading
     from datetime import timedelta
+    from functools import partial
 
     from ledger import jobs
+    from ledger.log.public import PublicLog
 
     with _open(options) as installation:
+        public = PublicLog(installation)
         for city, entries in jobs.run_once(installation.writer).items():
             print(f"{city}: {entries} new entries")
+        jobs.collect_cosignatures(public)
         if options.every:
-            jobs.run_for_ever(installation.writer, threading.Event(), timedelta(seconds=options.every))
+            stop, every = threading.Event(), timedelta(seconds=options.every)
+            collect = partial(jobs.collect_cosignatures, public)
+            threading.Thread(target=jobs.run_for_ever, args=(collect, stop, every), daemon=True).start()
+            jobs.run_for_ever(partial(jobs.run_once, installation.writer), stop, every)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,16 @@ class Settings:
         """The directory of the last checkpoint that each city showed to anybody."""
         return self.data / "published"
 
+    @property
+    def witness(self) -> Path:
+        """The directory of the installation's own witness: its key, the logs it witnesses, what it has seen."""
+        return self.data / "witness"
+
+    @property
+    def policy(self) -> Path:
+        """The file that says whose cosignatures the cities' checkpoints are to have (C2SP tlog-policy)."""
+        return self.data / "policy"
+
 
 def _one_of(choices: tuple[str, ...], env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name) or default

@@ -1,4 +1,4 @@
-"""What has to happen without anybody asking: holds expire, airdrops are paid to their end, totals are attested.
+"""What has to happen without anybody asking: holds expire, airdrops are paid, totals attested, checkpoints cosigned.
 
 Due holds expire, an airdrop that was confirmed and that nobody drives goes on, and each day's totals are attested in
 the log. Nothing depends on it being punctual: the writer expires what is due before every batch anyway, and whoever
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.book.writer import Writer
 from ledger.errors import LedgerError
+from ledger.log.public import PublicLog
 from ledger.people.roles import Principal
 from ledger.programme import airdrop_reports, airdrops
 from ledger.programme.airdrop_verdicts import RUNNING
@@ -38,6 +40,17 @@ def run_once(writer: Writer) -> dict[str, int]:
         finish_airdrops(writer, city)
         grown[city] = writer.run(city, attest_day) - before
     return grown
+
+
+def collect_cosignatures(public: PublicLog) -> None:
+    """Have the cities' newest checkpoints cosigned by the witnesses of the policy; what is amiss is in the log.
+
+    It runs apart from the other jobs, which do not wait for witnesses that are slow.
+    """
+    for city, standings in public.collect().items():
+        for one in standings:
+            if one.problem:
+                log.warning("%s was not cosigned by the witness %s: %s", city, one.name, one.problem)
 
 
 def finish_airdrops(writer: Writer, city: str) -> None:
@@ -74,11 +87,11 @@ def _attested_on(unit: Unit, now: datetime) -> bool:
     return found is not None
 
 
-def run_for_ever(writer: Writer, stop: threading.Event, every: timedelta) -> None:
-    """Run all jobs again and again until `stop` is set."""
+def run_for_ever(job: Callable[[], object], stop: threading.Event, every: timedelta) -> None:
+    """Run a job again and again until `stop` is set."""
     while not stop.wait(every.total_seconds()):
         try:
-            run_once(writer)
+            job()
         except LedgerError as refusal:
             log.warning("a job was refused: %s", refusal)
         except Exception:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
 from ledger.config import FIGURES, Settings
 from ledger.installation import Installation, open_installation
+from ledger.log.public import PublicLog
 from ledger.observing import Observer
 from ledger.people import tokens
 from ledger.people.roles import Principal
@@ -81,7 +83,9 @@ def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: b
             print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         stop = threading.Event()
         every = timedelta(seconds=jobs.EVERY_SECONDS)
-        threading.Thread(target=jobs.run_for_ever, args=(installation.writer, stop, every), daemon=True).start()
+        public = PublicLog(installation)
+        for job in (partial(jobs.run_once, installation.writer), partial(jobs.collect_cosignatures, public)):
+            threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
         try:
             _serve_http(host, port, workers)
         finally:

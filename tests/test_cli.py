@@ -9,6 +9,7 @@ import pytest
 from ledger.cli import main
 from ledger.db import Database
 from ledger.people import tokens
+from ledger.proof.checkpoint import verify
 from ledger.values import utc_now
 from tests.servers import ROOT, Deployment
 
@@ -117,3 +118,38 @@ def test_a_wrong_call_is_status_2() -> None:
     with pytest.raises(SystemExit) as stop:
         main(["token", "make"])
     assert stop.value.code == 2
+
+
+def test_a_log_is_mirrored_and_the_mirror_is_guarded(
+    data: str, sqlite_deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Published, published again with nothing to do; over another city's mirror it is refused, in words."""
+    mirror = tmp_path / "mirror"
+    assert main(["log", "publish", str(mirror), "--data", data, *CITY]) == 0
+    assert f"{mirror} shows " in capsys.readouterr().out
+    assert verify((mirror / "checkpoint").read_text(), (mirror / "vkey").read_text().strip()).size > 0
+    assert main(["log", "publish", str(mirror), "--data", data, *CITY]) == 0
+    assert "0 files written" in capsys.readouterr().out
+    sqlite_deployment.import_city("phayao")
+    assert main(["log", "publish", str(mirror), "--data", data, "--city", "phayao"]) == 1
+    assert "mirror_conflict foreign" in capsys.readouterr().err
+
+
+def test_the_witness_is_made_shown_and_asked(data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its key is made once and printed; by a policy that names it, it cosigns; what is missing is said."""
+    assert main(["witness", "show", "--data", data]) == 1
+    assert "kgo witness create" in capsys.readouterr().err
+    assert main(["log", "witness", "--data", data, *CITY]) == 1
+    assert "no policy" in capsys.readouterr().out
+    assert main(["witness", "create", "--data", data, "--name", "kgo.example/w"]) == 0
+    vkey = capsys.readouterr().out.strip()
+    assert main(["witness", "show", "--data", data]) == 0
+    assert capsys.readouterr().out.strip() == vkey
+    assert main(["witness", "create", "--data", data, "--name", "kgo.example/w"]) == 1
+    assert "witness_exists" in capsys.readouterr().err
+    (Path(data) / "policy").write_text(f"witness own {vkey}\nquorum own\n")
+    assert main(["log", "witness", "--data", data, *CITY]) == 0
+    assert "own: cosigned" in capsys.readouterr().out
+    (Path(data) / "policy").write_text("quorum nobody\n")
+    assert main(["log", "witness", "--data", data, *CITY]) == 1
+    assert "line 1 of the policy" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from ledger.proof.merkle import HASH_BYTES
 
 MAX_SIGNATURES = 100
 MAX_SIZE = 2**63 - 1
-_ED25519 = b"\x01"
+ED25519 = b"\x01"
 _SIGNED = "\u2014 "
 
 _control = re.compile("[\x00-\x09\x0b-\x1f]").search
@@ -31,7 +31,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A log's public key with the name it signs under."""
+    """A public key with the name it signs under and the id that says which algorithm it signs by."""
 
     name: str
     key_id: bytes
@@ -63,40 +63,43 @@ def _decoded(what: str, text: str) -> bytes:
         raise CheckpointError(f"{what} is {error}") from error
 
 
-def _key_id(name: str, raw_key: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + _ED25519 + raw_key).digest()[:4]
+def _key_id(name: str, algorithm: bytes, raw_key: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + algorithm + raw_key).digest()[:4]
 
 
-def vkey(name: str, public_key: Ed25519PublicKey) -> str:
-    """Return the verifier key `name+hex(key id)+base64(0x01 || public key)`."""
+def vkey(name: str, public_key: Ed25519PublicKey, algorithm: bytes = ED25519) -> str:
+    """Return the verifier key `name+hex(key id)+base64(algorithm || public key)`."""
     _check_name(name)
     raw = public_key.public_bytes_raw()
-    return f"{name}+{_key_id(name, raw).hex()}+{base64.b64encode(_ED25519 + raw).decode()}"
+    return f"{name}+{_key_id(name, algorithm, raw).hex()}+{base64.b64encode(algorithm + raw).decode()}"
 
 
-def parse_vkey(text: str) -> VerifierKey:
-    """Read a verifier key; its key id must be that of its name and key."""
+def parse_vkey(text: str, algorithm: bytes = ED25519) -> VerifierKey:
+    """Read a verifier key for `algorithm`, the one byte of it; its key id must be that of its name and key."""
     parts = text.split("+", 2)
     if len(parts) != 3:
         raise CheckpointError("a verifier key is name+id+key")
     name, key_id, encoded = parts
     _check_name(name)
     key = _decoded("the verifier key", encoded)
-    if len(key) != 33 or key[:1] != _ED25519:
-        raise CheckpointError("the verifier key is not an Ed25519 key")
-    if _key_id(name, key[1:]).hex() != key_id:
+    if len(key) != 33 or key[:1] != algorithm:
+        raise CheckpointError(f"the verifier key is not one of type 0x{algorithm.hex()}")
+    if _key_id(name, algorithm, key[1:]).hex() != key_id:
         raise CheckpointError("the verifier key's id does not belong to its name and key")
-    return VerifierKey(name, _key_id(name, key[1:]), Ed25519PublicKey.from_public_bytes(key[1:]))
+    return VerifierKey(name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(key[1:]))
+
+
+def signature_line(vkey: str, signature: bytes) -> str:
+    """Return the line that carries `signature`, made by the key `vkey`, below a note."""
+    name, key_id, _ = vkey.split("+", 2)
+    return f"{_SIGNED}{name} {base64.b64encode(bytes.fromhex(key_id) + signature).decode()}\n"
 
 
 def sign_note(body: str, name: str, private_key: Ed25519PrivateKey) -> str:
     """Return `body` (which ends in a newline) as a note signed by `name`."""
-    _check_name(name)
     if not body.endswith("\n") or _control(body):
         raise CheckpointError("a note ends in a newline and holds no control character")
-    key_id = _key_id(name, private_key.public_key().public_bytes_raw())
-    signature = base64.b64encode(key_id + private_key.sign(body.encode())).decode()
-    return f"{body}\n{_SIGNED}{name} {signature}\n"
+    return f"{body}\n{signature_line(vkey(name, private_key.public_key()), private_key.sign(body.encode()))}"
 
 
 def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
@@ -118,10 +121,15 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     return body + "\n", signatures
 
 
+def signatures_of(note: str, key: VerifierKey) -> tuple[str, list[bytes]]:
+    """Return the note's text and the signatures that claim to be of `key`, none of them verified."""
+    body, signatures = _split_note(note)
+    return body, [signature[4:] for name, signature in signatures if (name, signature[:4]) == (key.name, key.key_id)]
+
+
 def verify_note(note: str, key: VerifierKey) -> str:
     """Return the text of a note that `key` signed, exactly once and validly; CheckpointError otherwise."""
-    body, signatures = _split_note(note)
-    own = [signature[4:] for name, signature in signatures if (name, signature[:4]) == (key.name, key.key_id)]
+    body, own = signatures_of(note, key)
     if len(own) != 1:
         raise CheckpointError(f"the note carries {len(own)} signatures of {key.name}, not one")
     try:

@@ -1,16 +1,17 @@
-"""Where the hashes of a tree lie: the geometry of C2SP tlog-tiles, tiles of height 8.
+"""Where the hashes and the entries of a log lie: the geometry of C2SP tlog-tiles, tiles of height 8.
 
 Tile (L, N) holds up to 256 hashes of level 8L, those of the subtrees N*256 .. N*256+255; a tile with fewer
 is partial and carries its width in its path. Levels between 8L and 8L+8 are hashed up from the tile.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ledger.proof.merkle import HASH_BYTES, NodeReader, ProofError, root_of
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,25 @@ def node_reader(read_tile: Callable[[Tile], bytes], size: int) -> NodeReader:
         return node_from_tile(read_tile(tile), inner_level, inner_index)
 
     return node
+
+
+def encode_bundle(entries: Iterable[bytes]) -> bytes:
+    """Return the entry bundle of `entries`: each behind its length as two big-endian bytes."""
+    parts = []
+    for entry in entries:
+        if len(entry) > 0xFFFF:
+            raise ProofError("an entry is longer than 65535 bytes")
+        parts += [len(entry).to_bytes(2, "big"), entry]
+    return b"".join(parts)
+
+
+def decode_bundle(data: bytes) -> list[bytes]:
+    """Return the 1 to 256 entries of a bundle; ProofError if the lengths do not come out even."""
+    entries, at = [], 0
+    while at < len(data):
+        start = at + 2
+        at = start + int.from_bytes(data[at:start], "big")
+        entries.append(data[start:at])
+    if at != len(data) or not 1 <= len(entries) <= TILE_WIDTH:
+        raise ProofError("the bundle does not hold 1 to 256 whole entries")
+    return entries

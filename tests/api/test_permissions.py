@@ -19,7 +19,12 @@ OPEN_BY_DESIGN = {
     "openapi.docs",
     "openapi.style",
     "log.checkpoint",
+    "log.newest_checkpoint",
+    "log.receipt",
+    "log.tile",
     "log.vkey",
+    "witness.add_checkpoint",
+    "witness.vkey",
     "web.static",
     "web.landing",
 }

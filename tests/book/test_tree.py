@@ -8,43 +8,23 @@ from pymerkle import InmemoryTree
 from sqlalchemy.orm import Session
 
 from ledger.book import tree
-from ledger.book.entries import Entry
 from ledger.book.tree import Tile
-from ledger.book.unit import Unit
 from ledger.proof import merkle
-from ledger.rows import Rows
 from tests.counts import scale
-from tests.factories import CITY, Installation, install
+from tests.factories import CITY, Installation, grow, install, leaf_data
+from tests.statements import asked
 
 SIZES = (1, 2, 3, 255, 256, 257, 300, 511, 512, 513, scale(530, 800))
 """Where batches end: in and on the edges of tiles."""
 
 
-def _data(seq: int) -> bytes:
-    return f"leaf {seq}".encode()
-
-
 def _hashes(size: int) -> list[bytes]:
-    return [merkle.leaf_hash(_data(seq)) for seq in range(size)]
-
-
-def _grow(installation: Installation, sizes: tuple[int, ...]) -> None:
-    """Append leaves in batches that end at these sizes, past the journal's checks: this is about the tree."""
-    rows = Rows(Entry)
-
-    def batch(unit: Unit, stop: int) -> None:
-        for seq in range(unit.next_seq, stop):
-            hashed = merkle.leaf_hash(_data(seq))
-            unit.insert(rows, (CITY, seq, str(seq), "policy", unit.now_ms, None, _data(seq), hashed))
-            unit.leaf_hashes.append(hashed)
-
-    for stop in sizes:
-        installation.run(lambda unit, stop=stop: batch(unit, stop))  # type: ignore[misc]
+    return [merkle.leaf_hash(leaf_data(seq)) for seq in range(size)]
 
 
 def test_the_root_of_every_size_is_that_of_the_leaves(installation: Installation) -> None:
     """Size by size, from stored hashes and tiles, the root is the one computed from scratch."""
-    _grow(installation, SIZES)
+    grow(installation, SIZES)
     expected = merkle.Frontier()
     hashes = _hashes(SIZES[-1])
     with installation.read() as session:
@@ -56,14 +36,14 @@ def test_the_root_of_every_size_is_that_of_the_leaves(installation: Installation
 
 def _check_inclusion(session: Session, seq: int, size: int, root: bytes) -> None:
     proof = tree.inclusion(session, CITY, seq, size)
-    merkle.verify_inclusion(merkle.leaf_hash(_data(seq)), seq, size, proof, root)
+    merkle.verify_inclusion(merkle.leaf_hash(leaf_data(seq)), seq, size, proof, root)
     with pytest.raises(merkle.ProofError):
-        merkle.verify_inclusion(merkle.leaf_hash(_data(seq + 1)), seq, size, proof, root)
+        merkle.verify_inclusion(merkle.leaf_hash(leaf_data(seq + 1)), seq, size, proof, root)
 
 
 def test_proofs_of_every_size_verify(installation: Installation) -> None:
     """Size by size, some entries are proved in it and some older sizes to be its prefixes; false ones are not."""
-    _grow(installation, SIZES)
+    grow(installation, SIZES)
     chance = random.Random(1)  # noqa: S311 - a sample
     with installation.read() as session:
         roots = [tree.root_at(session, CITY, size) for size in range(SIZES[-1] + 1)]
@@ -82,21 +62,37 @@ def test_proofs_of_every_size_verify(installation: Installation) -> None:
 
 def test_proofs_are_those_of_an_independent_implementation(installation: Installation) -> None:
     """pymerkle, which knows nothing of this project, builds the same root from the same leaves."""
-    _grow(installation, SIZES)
+    grow(installation, SIZES)
     other = InmemoryTree(algorithm="sha256")
     for seq in range(SIZES[-1]):
-        other.append_entry(_data(seq))
+        other.append_entry(leaf_data(seq))
     with installation.read() as session:
         for size in SIZES:
             assert tree.root_at(session, CITY, size) == other.get_root(size)
 
 
+def test_a_proof_is_one_statement(installation: Installation) -> None:
+    """However many tiles it touches, what a proof or a root needs is read at once."""
+    grow(installation, (300, 700))
+    with installation.read() as session, asked(installation.database) as found:
+        for read in (
+            lambda: tree.inclusion(session, CITY, 3, 700),
+            lambda: tree.consistency(session, CITY, 301, 700),
+            lambda: tree.root_at(session, CITY, 513),
+        ):
+            read()
+            assert len(found) == 1, found
+            found.clear()
+        tree.inclusion(session, CITY, 0, 1)
+    assert found == []
+
+
 def test_full_tiles_are_stored_once_and_hold_their_leaves(installation: Installation) -> None:
     """A tile appears when its 256th leaf does, with the hashes in order and the root over them."""
-    _grow(installation, (255,))
+    grow(installation, (255,))
     with installation.read() as session:
         assert session.get(Tile, (CITY, 0, 0)) is None
-    _grow(installation, (256, 600))
+    grow(installation, (256, 600))
     hashes = _hashes(600)
     with installation.read() as session:
         for index in (0, 1):
@@ -108,7 +104,7 @@ def test_full_tiles_are_stored_once_and_hold_their_leaves(installation: Installa
 
 def test_one_batch_may_fill_several_tiles(installation: Installation) -> None:
     """A batch that is larger than a tile, and begins in the middle of one, leaves no tile out."""
-    _grow(installation, (100, 100 + 256 * 3))
+    grow(installation, (100, 100 + 256 * 3))
     with installation.read() as session:
         assert [bool(session.get(Tile, (CITY, 0, index))) for index in range(4)] == [True, True, True, False]
         assert tree.root_at(session, CITY, 868) == merkle.root_of(_hashes(868))
@@ -118,7 +114,7 @@ def test_tiles_of_the_second_level_hold_the_roots_of_the_first(sqlite_url: str, 
     """At 65,536 leaves a tile of tiles is full; roots and proofs across it still hold."""
     size = 65_536
     made = install(sqlite_url, tmp_path)
-    _grow(made, (40_000, size - 1, size + 300))
+    grow(made, (40_000, size - 1, size + 300))
     with made.read() as session:
         tile = session.get_one(Tile, (CITY, 1, 0))
         assert tile.root == tree.root_at(session, CITY, size) == merkle.root_of(_hashes(size))

@@ -1,6 +1,7 @@
 """Tiles: their names and widths as C2SP writes them, and proofs served from nothing else."""
 
 import pytest
+from tlog_scales.reader import Tile as TheirTile
 
 from ledger.proof.merkle import (
     ProofError,
@@ -11,7 +12,16 @@ from ledger.proof.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from ledger.proof.tiles import Tile, entries_path, node_from_tile, node_reader, tile_of, tile_path
+from ledger.proof.tiles import (
+    Tile,
+    decode_bundle,
+    encode_bundle,
+    entries_path,
+    node_from_tile,
+    node_reader,
+    tile_of,
+    tile_path,
+)
 
 
 def test_paths_are_those_of_the_specification() -> None:
@@ -76,3 +86,32 @@ def test_a_tile_does_not_answer_for_what_it_does_not_hold(level: int, index: int
         node_from_tile(tile, level, index)
     with pytest.raises(ProofError):
         node_from_tile(tile[:-1], 0, 0)
+
+
+def test_bundles_carry_entries_behind_their_lengths() -> None:
+    """Two big-endian bytes each; the bytes of the specification, and back again."""
+    entries = [b"", b"one", b"x" * 65_535]
+    data = encode_bundle(entries)
+    assert data == b"\x00\x00\x00\x03one\xff\xff" + b"x" * 65_535
+    assert decode_bundle(data) == entries
+    assert TheirTile.from_entries_bytes(data).entries == entries
+    full = [bytes([number]) for number in range(256)]
+    assert decode_bundle(encode_bundle(full)) == full
+    with pytest.raises(ProofError):
+        encode_bundle([b"x" * 65_536])
+
+
+def test_bundles_that_do_not_come_out_even_are_refused() -> None:
+    """Cut anywhere but between entries, too long, or of no or too many entries."""
+    entries = [b"first", b"second", b"third"]
+    data = encode_bundle(entries)
+    ends = {7: 1, 15: 2, 22: 3}
+    for at in range(len(data) + 1):
+        if at in ends:
+            assert decode_bundle(data[:at]) == entries[: ends[at]]
+        else:
+            with pytest.raises(ProofError):
+                decode_bundle(data[:at])
+    for wrong in (data + b"x", data + b"\x00\x02x", encode_bundle([b"x"] * 257)):
+        with pytest.raises(ProofError):
+            decode_bundle(wrong)
