@@ -37,7 +37,7 @@ def test_the_recovery_code_survives_a_reload_and_moves_the_wallet(site: Site) ->
     second.page.goto(f"{site.home}/recover")
     second.page.get_by_label("รหัสกู้คืน").fill(code.lower())
     second.page.locator("main form button").click()
-    expect(second.page.locator(".token b")).to_have_text("5.00")
+    expect(second.page.locator(".cloth b")).to_have_text("5.00KGO")
     first.page.reload()
     expect(first.page.get_by_text("เครื่องนี้ยังไม่มีกระเป๋า")).to_be_visible()
 

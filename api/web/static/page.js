@@ -35,7 +35,7 @@ async function copy(event) {
   const source = document.getElementById(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(source.textContent.trim());
-    button.textContent = button.dataset.copied;
+    (button.querySelector("span") || button).textContent = button.dataset.copied;
   } catch {
     // Without the clipboard (plain http on a phone) the text is selected, so that a long press copies it.
     getSelection().selectAllChildren(source);
