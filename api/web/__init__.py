@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, Response, current_app, g, make_response, request, url_for
 
 from api import auth
+from api.problems import Problem
 from api.web import (
     airdrops,
     audit,
     checkins,
     helping,
+    installing,
     kiosk,
     landing,
     learner,
@@ -36,6 +38,7 @@ PAGES = (
     audit,
     checkins,
     helping,
+    installing,
     kiosk,
     landing,
     learner,
@@ -48,8 +51,11 @@ PAGES = (
 )
 """The modules that declare views; importing them declares."""
 
-problem_page = landing.show_problem
-"""A problem that no page of a city met, such as an unknown address, as a page."""
+
+def problem_page(problem: Problem) -> Response:
+    """A problem that no page of a city met, such as an unknown address, as a page with the headers of one."""
+    return shell.finish(make_response(landing.show_problem(problem), problem.status))
+
 
 Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
 """The ways of an area: page, label, sign (of icons.svg), and the pages below it."""
@@ -97,6 +103,10 @@ def context() -> dict[str, Any]:
         "static": shell.static,
         "new_key": shell.new_key,
         "ways": _ways(visit),
+        "for_learners": g.get("door") not in ("shop", "desk"),
+        "wallet_url": visit.address("wallet")
+        if visit and hasattr(visit, "learner") and visit.learner.signed_in
+        else "",
         "home_url": visit.address("whats_on") if visit else url_for("web.landing"),
         "working_as": auth.kind_of(visit.at_work) if visit and known and visit.at_work.signed_in else "",
     }
