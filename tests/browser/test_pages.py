@@ -1,4 +1,4 @@
-"""Every page at two sizes, in both languages and both colour schemes: it fits, and neither browser nor axe complains."""
+"""Every page in all its looks (sizes, languages, schemes): it fits, and neither browser nor axe complains."""
 
 from __future__ import annotations
 

@@ -79,14 +79,15 @@ async function navigate(event, url) {
   const asked = fetch(request);
   try {
     const answer = await (kept ? Promise.race([asked, tooLate()]) : asked);
-    if (reads) event.waitUntil(reads && CODE.test(url.pathname) ? forget(url) : remember(url, answer.clone()));
+    if (CODE.test(url.pathname)) event.waitUntil(forget(url));
+    else if (reads) event.waitUntil(remember(url, answer.clone()));
     return answer;
   } catch {
     if (kept) {
       event.waitUntil(asked.then((answer) => remember(url, answer), () => undefined));
       return kept;
     }
-    if (reads && CODE.test(url.pathname)) await note(url);
+    if (CODE.test(url.pathname)) await note(url);
     return standIn(request, url, reads);
   }
 }
@@ -131,7 +132,8 @@ async function forget(url) {
 async function standIn(request, url, reads) {
   const page = await caches.match(OFFLINE, { cacheName: FILES });
   if (!page) return Response.error();
-  const kind = CODE.test(url.pathname) ? "scan" : reads ? "read" : "send";
+  const scans = CODE.test(url.pathname);
+  const kind = reads ? (scans ? "scan" : "read") : scans ? "resend" : "send";
   const target = kind === "send" ? request.referrer || "/" : url.href;
   const shown = (await page.text())
     .replace("data-now=", "data-then=")
