@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import request
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
@@ -72,7 +72,7 @@ def scanned(visit: Visit, secret: str) -> Answer:
     return render("staff_only.html", kind="shop"), 401
 
 
-def _own(visit: Visit, view: RedemptionView) -> Response:
+def _own(visit: Visit, view: RedemptionView) -> Answer:
     address = f"{services().public_url}/r/{view.secret}"
     shown = render(
         "learner/redemption.html",
@@ -83,4 +83,4 @@ def _own(visit: Visit, view: RedemptionView) -> Response:
         balance=balance_of(visit),
         request=request,
     )
-    return kept(shown)
+    return kept(shown) if view.state == "pending" else shown

@@ -22,6 +22,8 @@ OPEN_BY_DESIGN = {
     "log.vkey",
     "web.static",
     "web.landing",
+    "web.worker",
+    "web.offline",
 }
 """Endpoints without a permission: they say nothing that is not meant for everybody."""
 
