@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, Response, current_app, g, make_response, request, url_for
 
 from api import auth
+from api.problems import Problem
 from api.web import (
     airdrops,
     audit,
     checkins,
+    helping,
+    installing,
     kiosk,
     landing,
     learner,
@@ -30,39 +33,58 @@ from ledger.people.roles import PERMISSIONS
 
 __all__ = ["problem_page", "register"]
 
-PAGES = (airdrops, audit, checkins, kiosk, landing, learner, market, programme, promotions, redemptions, shop, steward)
+PAGES = (
+    airdrops,
+    audit,
+    checkins,
+    helping,
+    installing,
+    kiosk,
+    landing,
+    learner,
+    market,
+    programme,
+    promotions,
+    redemptions,
+    shop,
+    steward,
+)
 """The modules that declare views; importing them declares."""
 
-problem_page = landing.show_problem
-"""A problem that no page of a city met, such as an unknown address, as a page."""
 
-Ways = tuple[tuple[str, str, tuple[str, ...]], ...]
-"""The ways of an area: page, label, and the pages below it."""
+def problem_page(problem: Problem) -> Response:
+    """A problem that no page of a city met, such as an unknown address, as a page with the headers of one."""
+    return shell.finish(make_response(landing.show_problem(problem), problem.status))
+
+
+Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
+"""The ways of an area: page, label, sign (of icons.svg), and the pages below it."""
 
 LEARNER_WAYS: Ways = (
-    ("whats_on", N_("What's on"), ("activity", "code")),
-    ("promotions", N_("Promotions"), ("promotion",)),
-    ("wallet", N_("Wallet"), ("redemption", "received")),
+    ("whats_on", N_("What's on"), "today", ("activity", "code")),
+    ("promotions", N_("Promotions"), "offer", ("promotion",)),
+    ("wallet", N_("Wallet"), "wallet", ("redemption", "received")),
 )
 SHOP_WAYS: Ways = (
-    ("till", N_("Till"), ("till_redemption", "till_find")),
-    ("shop_promotions", N_("My promotions"), ("promotion_new", "promotion_edit")),
-    ("shop_statement", N_("Statement"), ()),
+    ("till", N_("Till"), "till", ("till_redemption", "till_find")),
+    ("shop_promotions", N_("My promotions"), "offer", ("promotion_new", "promotion_edit")),
+    ("shop_statement", N_("Statement"), "list", ()),
 )
 DESK_WAYS: Ways = (
-    ("desk", N_("Desk"), ()),
+    ("desk", N_("Desk"), "desk", ()),
     (
         "steward_activities",
         N_("Activities"),
+        "activity",
         ("steward_activity", "activity_new", "activity_edit", "airdrop_list", "airdrop_new", "airdrop"),
     ),
-    ("treasury", N_("Treasury"), ("fund", "grant")),
-    ("steward_shops", N_("Shops"), ("steward_promotions", "shop_link")),
-    ("city_figures", N_("Figures"), ()),
+    ("treasury", N_("Treasury"), "treasury", ("fund", "grant")),
+    ("steward_shops", N_("Shops"), "shop", ("steward_promotions", "shop_link")),
+    ("city_figures", N_("Figures"), "figures", ()),
 )
 AUDIT_WAYS: Ways = (
-    ("audit_home", N_("Public log"), ("audit_entry",)),
-    ("audit_entries", N_("Entries"), ()),
+    ("audit_home", N_("Public log"), "log", ("audit_entry",)),
+    ("audit_entries", N_("Entries"), "list", ()),
 )
 
 
@@ -81,6 +103,10 @@ def context() -> dict[str, Any]:
         "static": shell.static,
         "new_key": shell.new_key,
         "ways": _ways(visit),
+        "for_learners": g.get("door") not in ("shop", "desk"),
+        "wallet_url": visit.address("wallet")
+        if visit and hasattr(visit, "learner") and visit.learner.signed_in
+        else "",
         "home_url": visit.address("whats_on") if visit else url_for("web.landing"),
         "working_as": auth.kind_of(visit.at_work) if visit and known and visit.at_work.signed_in else "",
     }
@@ -123,7 +149,12 @@ def _ways(visit: Visit | None) -> list[dict[str, Any]]:
     else:
         known = LEARNER_WAYS
     return [
-        {"url": visit.address(name), "label": say(label), "current": endpoint == name or endpoint in others}
-        for name, label, others in known
+        {
+            "url": visit.address(name),
+            "label": say(label),
+            "icon": icon,
+            "current": endpoint == name or endpoint in others,
+        }
+        for name, label, icon, others in known
         if known is not DESK_WAYS or _may(visit, name)
     ]

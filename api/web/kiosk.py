@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, jsonify
 
 from api.services import services
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, web
-from api.web.words import N_, say
+from api.web.words import N_, clock, say
 from ledger.book import cities
 from ledger.people.roles import STEWARD
 from ledger.programme import activities, attendance, codes, posters
 from ledger.programme.codes import Code
 from ledger.programme.views import ActivityView
+
+LATEST = 5
+"""How many of the last arrivals the screen lists, by the time alone."""
 
 
 @web.get("/c/<city>/kiosk/<activity_id>")
@@ -23,7 +28,13 @@ def kiosk(visit: Visit, activity_id: str) -> Answer:
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
     desk = visit.address("steward_activity", activity_id=activity_id) if visit.principal.holds(STEWARD) else ""
     return render(
-        "kiosk/screen.html", activity=view, qr=symbol(code.url), arrivals=_arrivals(visit, view), desk_url=desk
+        "kiosk/screen.html",
+        activity=view,
+        qr=symbol(code.url),
+        left_ms=_left_ms(visit, code),
+        lasts_ms=_lasts_ms(code),
+        desk_url=desk,
+        **_arrivals(visit, view),
     )
 
 
@@ -33,11 +44,18 @@ def kiosk_now(visit: Visit, activity_id: str) -> Response:
     """The symbol of this moment, how long it lasts, and the arrivals."""
     code = current_code(visit, activity_id)
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    left = None
-    if code.expires_at is not None:
-        left = int((code.expires_at - visit.now).total_seconds() * 1000)
-    lasts = int(codes.ROTATION.total_seconds() * 1000) if left is not None else None
-    return jsonify(svg=symbol(code.url), left_ms=left, lasts_ms=lasts, arrivals=_arrivals(visit, view))
+    return jsonify(
+        svg=symbol(code.url), left_ms=_left_ms(visit, code), lasts_ms=_lasts_ms(code), **_arrivals(visit, view)
+    )
+
+
+def _left_ms(visit: Visit, code: Code) -> int | None:
+    """For how long the symbol may still be shown; None for a code that does not end."""
+    return None if code.expires_at is None else int((code.expires_at - visit.now).total_seconds() * 1000)
+
+
+def _lasts_ms(code: Code) -> int | None:
+    return None if code.expires_at is None else int(codes.ROTATION.total_seconds() * 1000)
 
 
 def current_code(visit: Visit, activity_id: str) -> Code:
@@ -55,10 +73,15 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
     return attendance.in_session(visit.session, visit.city.id, view.id, view.window.session)
 
 
-def _arrivals(visit: Visit, view: ActivityView) -> str:
+def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
+    """What the screen says of those who came: a sentence, the seats that are left, the times of the last ones."""
     if view.window is None:
-        return say(N_("Not open just now"))
-    count = arrivals_of(visit, view)
-    if view.window.seats is not None:
-        return say(N_("{count} have arrived, {left} seats left"), count=count, left=max(0, view.window.seats - count))
-    return say(N_("{count} have arrived"), count=count)
+        return {"arrivals": say(N_("Not open just now")), "seats": "", "latest": []}
+    count, city = arrivals_of(visit, view), visit.city.id
+    seats = view.window.seats
+    latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
+    return {
+        "arrivals": say(N_("{count} have arrived"), count=count),
+        "seats": "" if seats is None else say(N_("{left} seats left"), left=max(0, seats - count)),
+        "latest": [clock(at) for at in latest],
+    }

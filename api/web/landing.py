@@ -65,7 +65,8 @@ def landing() -> str:
         for row in rows:
             facts = known.facts(row)
             visit = Visit(facts, language(), now)
-            today = activities.list_(session, row.id, now)[:TODAY_LIMIT] if not towns else []
+            views = activities.list_(session, row.id, now) if not towns else []
+            today = [one for one in views if one.is_open or one.next_opens_at][:TODAY_LIMIT]
             shown = [(one, words.money(one.amount_minor, facts), words.when(one, visit)) for one in today]
             street = places.street(session, row.id) if not towns else []
             towns.append(Town(facts, shown, street))

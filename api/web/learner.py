@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
 
 from flask import request
 
 from api import auth
 from api.web.checkins import secrets_of, welcome, welcome_cookie
 from api.web.forms import Form
-from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_, statement_lines
+from api.web.shell import Answer, Visit, kept, page, render, says, see, web
+from api.web.words import N_, Line, date_of, statement_lines
 from ledger.book import accounts, statements
 from ledger.book.accounts import Balance
 from ledger.book.unit import Unit
 from ledger.commerce import promotions as offers
 from ledger.commerce import receipts
+from ledger.commerce.receipts import RedemptionView
 from ledger.errors import NotFound, ValidationFailed
 from ledger.people import learners
 from ledger.people.roles import Principal
-from ledger.programme import activities
+from ledger.programme import activities, places
+from ledger.programme.views import ActivityView
 
 PAGE = 30
 says("secured", N_("Good. Your recovery code counts as written down."))
@@ -38,15 +43,45 @@ def balance_of(visit: Visit) -> Balance | None:
 @web.get("/c/<city>/")
 @page("activity.read")
 def whats_on(visit: Visit) -> str:
-    """Activities: the open ones first, then those with a date, then the rest."""
+    """Activities by time or by place; `?place=` shows those of one place alone."""
     views = activities.list_(visit.session, visit.city.id, visit.now)
+    known = places.list_(visit.session, visit.city.id)
+    chosen = next((place for place in known if place.id == request.args.get("place")), None)
+    if chosen is not None:
+        views = [one for one in views if one.place.id == chosen.id]
+    at_places = [(place, [one for one in views if one.place.id == place.id]) for place in known]
     return render(
         "learner/whats_on.html",
-        open_now=[one for one in views if one.is_open],
-        coming=[one for one in views if not one.is_open and one.next_opens_at],
-        rest=[one for one in views if not one.is_open and not one.next_opens_at],
+        times=_by_time(visit, views),
+        street=[(place, found) for place, found in at_places if place.street_order is not None],
+        elsewhere=[(place, found) for place, found in at_places if place.street_order is None and found],
+        by_place=chosen is None and request.args.get("by") == "place",
+        chosen=chosen,
         balance=balance_of(visit),
     )
+
+
+def _by_time(visit: Visit, views: list[ActivityView]) -> list[tuple[str, list[ActivityView]]]:
+    """Activities under headings: open now, later today, another day, no date; empty headings are left out."""
+    today = date_of(visit.now)
+    groups: dict[str, list[ActivityView]] = {
+        N_("Open now"): [],
+        N_("Later today"): [],
+        N_("Coming up"): [],
+        N_("No date yet"): [],
+    }
+    now, later, coming, undated = groups.values()
+    for one in views:
+        following = one.next_opens_at
+        if one.is_open:
+            now.append(one)
+        elif following is None:
+            undated.append(one)
+        else:
+            (later if date_of(following) == today else coming).append(one)
+    for dated in (later, coming):
+        dated.sort(key=lambda one: one.next_opens_at or visit.now)
+    return [(heading, found) for heading, found in groups.items() if found or found is now]
 
 
 @web.get("/c/<city>/activities/<activity_id>")
@@ -85,22 +120,40 @@ def promotion(visit: Visit, promotion_id: str) -> str:
 
 @web.get("/c/<city>/wallet")
 @page("learner.secure", door="wallet")
-def wallet(visit: Visit) -> str:
-    """The learner's wallet: balance, what is reserved, what came and went."""
+def wallet(visit: Visit) -> Answer:
+    """The learner's wallet: balance, what is reserved, what came and went, each line with its receipt."""
     learner = visit.learner.subject or ""
     cursor = request.args.get("cursor", type=int)
     account = learners.account_of(learner)
     found = statements.statement(visit.session, visit.city.id, account, cursor=cursor, limit=PAGE)
     own = receipts.of_learner(visit.session, visit.city.id, learner, visit.now).items
-    return render(
+    shown = render(
         "learner/wallet.html",
         balance=balance_of(visit),
-        lines=statement_lines(visit, found.items),
+        days=_by_day(statement_lines(visit, found.items)),
+        addresses=_receipts_of(visit, own),
         next_url=visit.address("wallet", cursor=found.next) if found.next else None,
+        first_page=cursor is None,
         pending=[one for one in own if one.state == "pending"],
-        receipts=[one for one in own if one.state != "pending"],
         **secrets_of(visit),
     )
+    return kept(shown)
+
+
+def _by_day(lines: list[Line]) -> list[tuple[datetime, list[Line]]]:
+    """Lines, newest first, under the days on which they were written; a day is named by its newest instant."""
+    days = [list(day) for _, day in groupby(lines, key=lambda line: date_of(line.at))]
+    return [(day[0].at, day) for day in days]
+
+
+def _receipts_of(visit: Visit, own: Iterable[RedemptionView]) -> dict[int, str]:
+    """Where the receipt of an entry is, for the entries of some redemptions."""
+    found: dict[int, str] = {}
+    for one in own:
+        address = visit.address("redemption", redemption_id=one.id)
+        written = (one.entry, one.ended_entry, *one.refund_entries)
+        found.update({entry: address for entry in written if entry is not None})
+    return found
 
 
 @web.post("/c/<city>/join")

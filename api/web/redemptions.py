@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.services import services
 from api.web.learner import balance_of
-from api.web.shell import Answer, Visit, page, render, says, see, web
+from api.web.shell import Answer, Visit, kept, page, render, says, see, web
 from api.web.words import N_
 from ledger.book import cities
 from ledger.commerce import redemptions
@@ -72,9 +72,9 @@ def scanned(visit: Visit, secret: str) -> Answer:
     return render("staff_only.html", kind="shop"), 401
 
 
-def _own(visit: Visit, view: RedemptionView) -> str:
+def _own(visit: Visit, view: RedemptionView) -> Answer:
     address = f"{services().public_url}/r/{view.secret}"
-    return render(
+    shown = render(
         "learner/redemption.html",
         redemption=view,
         qr=symbol(address) if view.state == "pending" else "",
@@ -83,3 +83,4 @@ def _own(visit: Visit, view: RedemptionView) -> str:
         balance=balance_of(visit),
         request=request,
     )
+    return kept(shown) if view.state == "pending" else shown

@@ -21,7 +21,7 @@ from functools import cache, wraps
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
 from api import auth, i18n, writing
@@ -40,8 +40,10 @@ web = Blueprint("web", __name__, template_folder="templates", static_folder="sta
 DEFAULT_LANGUAGE = "th"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+KEPT_OFFLINE = "KGO-Offline"
+"""The header that tells the service worker to keep a page on the device for when there is no network."""
 
 
 @dataclass
@@ -191,6 +193,7 @@ def render(template: str, **context: Any) -> str:
         template,
         lang=speech,
         city=visit.city if visit else None,
+        now=now,
         now_ms=to_milliseconds(now),
         other_language=other,
         other_language_url=f"{_own_path()}?{urlencode({**_kept_query(), 'lang': other})}",
@@ -213,6 +216,13 @@ def _kept_query() -> dict[str, str]:
 
 DONE: dict[str, str] = {}
 """The messages that a redirect may name in `?done=`; filled by `says`."""
+
+
+def kept(shown: str) -> Response:
+    """A page that the learner's own device keeps, marked with the time it was true, for when there is no network."""
+    response = make_response(shown)
+    response.headers[KEPT_OFFLINE] = "keep"
+    return response
 
 
 def says(name: str, msgid: str) -> str:

@@ -120,6 +120,22 @@ def day(value: date) -> str:
     return i18n.short_date(speech(), value)
 
 
+def date_of(at: datetime) -> date:
+    """The day of an instant on the city's clock."""
+    return i18n.local(at, g.visit.city.zone).date()
+
+
+def near_day(at: datetime) -> str:
+    """`today, 22 Nov 2026`, `yesterday, …`, else the weekday and the date."""
+    then, now = date_of(at), date_of(g.visit.now)
+    days = (now - then).days
+    if days == 0:
+        return say(N_("Today, {day}"), day=day(then))
+    if days == 1:
+        return say(N_("Yesterday, {day}"), day=day(then))
+    return f"{i18n.weekday(speech(), then)} {day(then)}"
+
+
 def span(starts_at: datetime, ends_at: datetime) -> str:
     """From one instant to another; the date once where it is the same."""
     zone = g.visit.city.zone
@@ -156,20 +172,28 @@ def fours(code: str) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A statement's line in words."""
+    """A statement's line in words. `attended` says that it rewards a check-in, which has a receipt of its own."""
 
     entry: int
     at: datetime
     what: str
     amount_minor: int
     held_change_minor: int
+    attended: bool = False
 
 
 def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
     """The lines of a statement, each with what it was for."""
     known: dict[tuple[str, str], str] = {}
     return [
-        Line(line.entry, line.at, _what(visit, line, known), line.amount_minor, line.held_change_minor)
+        Line(
+            line.entry,
+            line.at,
+            _what(visit, line, known),
+            line.amount_minor,
+            line.held_change_minor,
+            line.kind == "reward" and "session" in line.ref,
+        )
         for line in lines
     ]
 
@@ -214,6 +238,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "dt": dt,
     "clock": clock,
     "day": day,
+    "date_of": date_of,
+    "near_day": near_day,
     "span": span,
     "when": when,
     "kind": kind,

@@ -106,6 +106,17 @@ def in_session(session: Session, city: str, activity: str, window: str) -> int:
     return session.scalar(query) or 0
 
 
+def latest_in_session(session: Session, city: str, activity: str, window: str, limit: int) -> list[datetime]:
+    """When the last `limit` check-ins of one session of an activity were made, newest first; nobody is named."""
+    query = (
+        select(Attendance.at)
+        .where(Attendance.city == city, Attendance.activity == activity, Attendance.session == window)
+        .order_by(Attendance.at.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
 def earned(session: Session, city: str) -> dict[str, int]:
     """What check-ins have earned at each activity, minor units; activities without any are left out."""
     query = (

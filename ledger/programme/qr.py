@@ -32,12 +32,16 @@ def matrix(text: str) -> Matrix:
 
 
 def svg(text: str, title: str | None = None) -> str:
-    """The symbol as an SVG element of its own: dark on white, sharp at any size, named by `title` if given."""
+    """The symbol as an SVG element of its own: dark on white, sharp at any size.
+
+    It is named by `title`; without one it is left out when the page is read aloud, for the words around it say more.
+    """
     rows = matrix(text)
     side = len(rows) + 2 * QUIET_ZONE
     name = f"<title>{escape(title)}</title>" if title else ""
+    spoken = 'role="img"' if title else 'aria-hidden="true"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" {spoken} '
         f'shape-rendering="crispEdges">{name}<rect width="{side}" height="{side}" fill="#fff"/>'
         f'<path fill="#000" d="{_path(rows)}"/></svg>'
     )

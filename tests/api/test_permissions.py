@@ -27,6 +27,8 @@ OPEN_BY_DESIGN = {
     "witness.vkey",
     "web.static",
     "web.landing",
+    "web.worker",
+    "web.offline",
 }
 """Endpoints without a permission: they say nothing that is not meant for everybody."""
 

@@ -7,8 +7,8 @@ import re
 from playwright.sync_api import FilePayload, Page, expect
 
 from ledger.programme import airdrops
+from tests.browser.looks import check
 from tests.browser.site import CITY, LAPTOP, PHONE, POSTER, Site
-from tests.browser.test_pages import MEASURE, SMALLEST_TARGET_PX
 
 NOBODY = "a" * 26
 
@@ -33,13 +33,6 @@ def bring(site: Site, page: Page, content: str) -> None:
     page.locator("main form button.large").click()
 
 
-def fits(page: Page) -> None:
-    """Nothing is wider than the window, and what a thumb has to hit is large enough."""
-    found = page.evaluate(MEASURE)
-    assert found["too_wide_px"] <= 0
-    assert [shape for shape in found["targets"] if shape[1] < SMALLEST_TARGET_PX] == []
-
-
 def test_a_class_is_rewarded_from_a_list(site: Site) -> None:
     """Every verdict before anything is paid, a button that names the sum, a bar that fills, and a file to keep."""
     page = site.steward(LAPTOP).page
@@ -53,7 +46,7 @@ def test_a_class_is_rewarded_from_a_list(site: Site) -> None:
     bring(site, page, "learner,amount,note\n" + "\n".join(rows))
     expect(page.locator(".figures")).to_contain_text("12.00 KGO")
     expect(page.locator(".lines").first).to_contain_text("ไม่พบผู้เรียนรู้: 1")
-    fits(page)
+    check(page)
     page.get_by_role("link", name="เฉพาะที่ไม่ผ่าน").click()
     expect(page.locator(".lines.card .line")).to_have_count(3)
     page.get_by_role("link", name="ดูทุกแถว").click()
@@ -64,7 +57,7 @@ def test_a_class_is_rewarded_from_a_list(site: Site) -> None:
     expect(page.locator("progress")).to_have_count(0)
     assert 1 <= len(shown) <= 3
     expect(page.locator(".lines .pill.good").first).to_have_text("จ่ายแล้ว")
-    fits(page)
+    check(page)
     with page.expect_download() as download:
         page.locator("a[href$='verdicts.csv']").click()
     lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
@@ -78,9 +71,9 @@ def test_a_list_that_cannot_be_read_says_where_on_a_phone(site: Site) -> None:
     bring(site, page, f'learner,amount\n{NOBODY},1\n"{NOBODY},1\n')
     expect(page.locator("#e-file")).to_contain_text("บรรทัดที่ 3")
     expect(page.locator("#f-activity")).to_have_value(POSTER)
-    fits(page)
+    check(page)
     page.goto(f"{site.home}/steward/airdrops")
-    fits(page)
+    check(page)
 
 
 def test_without_a_script_a_button_goes_on(site: Site) -> None:

@@ -1,20 +1,42 @@
-"""The learner's phone: scan, tap, tokens; spend them; find them again on another phone."""
+"""The learner's phone: scan, tap, tokens; spend them; find them again on another phone, and without a network."""
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import re
 
-from tests.browser.site import Site
+from playwright.sync_api import Page, expect
+
+from tests.browser.looks import check_with_axe
+from tests.browser.site import LAPTOP, Person, Site
+
+IN_A_SECOND_MS = 1_000
+HELD = "11:00"
+"""Longer than a reservation is held, minutes and seconds."""
+
+KEPT = """async (path) => {
+    const found = await caches.match(path, { cacheName: 'kgo-pages-1' });
+    return found ? found.text() : '';
+}"""
+
+
+def reserve(person: Person, site: Site) -> None:
+    """Choose the first promotion that is within reach, and reserve it."""
+    person.page.goto(f"{site.home}/promotions")
+    person.page.locator("li.card h3 a").first.click()
+    person.page.locator("form[action*=reserve] button").click()
+    person.page.wait_for_url("**/redemptions/**")
 
 
 def test_one_tap_and_the_tokens_are_there(site: Site) -> None:
-    """A newcomer opens the code, taps once, and reads "+5.00 KGO" with what for and where."""
+    """A newcomer opens the code, taps once, and reads "+5.00 KGO" with what for and where, within a second."""
     person = site.person()
     person.page.goto(site.poster())
+    check_with_axe(person.page)
     person.page.locator("main form button").click()
-    expect(person.page.locator(".token b")).to_have_text("+5.00")
+    expect(person.page.locator(".token b")).to_have_text("+5.00", timeout=IN_A_SECOND_MS)
     expect(person.page.locator("main")).to_contain_text("เดินเรียนรู้ถนนศรีจันทร์")
     expect(person.page.locator("main")).to_contain_text("ประตูเมือง")
+    check_with_axe(person.page)
 
 
 def test_a_second_scan_needs_no_tap_and_is_friendly(site: Site) -> None:
@@ -37,7 +59,7 @@ def test_the_recovery_code_survives_a_reload_and_moves_the_wallet(site: Site) ->
     second.page.goto(f"{site.home}/recover")
     second.page.get_by_label("รหัสกู้คืน").fill(code.lower())
     second.page.locator("main form button").click()
-    expect(second.page.locator(".token b")).to_have_text("5.00")
+    expect(second.page.locator(".cloth b")).to_have_text("5.00KGO")
     first.page.reload()
     expect(first.page.get_by_text("เครื่องนี้ยังไม่มีกระเป๋า")).to_be_visible()
 
@@ -53,19 +75,132 @@ def test_what_i_can_afford_stands_first(site: Site) -> None:
     expect(person.page.get_by_text("You need 3.00 KGO more")).to_be_visible()
 
 
+def test_what_is_on_can_be_found_by_time_and_by_place(site: Site) -> None:
+    """What is open comes first; the road has its seven stops in order, and a stop leads to what is on there."""
+    page = site.person(LAPTOP, "en").page
+    page.goto(f"{site.home}/")
+    expect(page.locator("h2.section").first).to_have_text("Open now")
+    expect(page.locator("h2.section + .grid").first.locator(".pill.good")).to_have_count(2)
+    page.get_by_role("link", name="By place").click()
+    stops = page.locator(".road > li > a")
+    expect(stops).to_have_count(7)
+    expect(stops.first).to_have_text("City gate")
+    stops.first.click()
+    expect(page.locator("h1")).to_have_text("City gate")
+    expect(page.locator("li.card h3")).to_have_count(1)
+
+
 def test_a_reservation_counts_down_and_can_be_cancelled(site: Site) -> None:
     """Six digits, a QR and a running clock; after cancelling everything is free again."""
     person = site.learner()
-    person.page.goto(f"{site.home}/promotions")
-    person.page.locator("li.card h3 a").first.click()
-    person.page.locator("form[action*=reserve] button").click()
+    reserve(person, site)
     clock = person.page.locator("[data-until]")
     before = clock.inner_text()
     expect(clock).not_to_have_text(before)
-    assert person.page.locator("p.code").inner_text().isdigit()
+    assert re.fullmatch(r"\d{6}", person.page.locator("p.code").inner_text())
+    check_with_axe(person.page)
     person.page.get_by_role("button", name="ยกเลิกการจอง").click()
     expect(person.page.locator("#redemption")).to_have_attribute("data-state", "cancelled-0")
     expect(person.page.locator("main")).to_contain_text("5.00 KGO")
+
+
+def test_a_phone_that_slept_shows_the_truth(site: Site) -> None:
+    """The time left is computed from the end: after a sleep of eleven minutes the code is gone at once, by itself."""
+    person = site.learner(language="en")
+    person.page.clock.install()
+    reserve(person, site)
+    expect(person.page.locator(".qr")).to_be_visible()
+    expect(person.page.locator(".when-ended")).to_be_hidden()
+    person.context.set_offline(True)
+    person.page.clock.fast_forward(HELD)
+    expect(person.page.locator(".when-ended")).to_be_visible()
+    expect(person.page.locator(".qr")).to_be_hidden()
+    person.complaints.clear()
+
+
+def slept(page: Page) -> None:
+    """Wait until the worker is there and has kept the wallet."""
+    page.wait_for_function(f"async () => (await ({KEPT})(location.pathname)) !== ''")
+
+
+def test_without_a_network_the_wallet_and_the_code_are_there(site: Site) -> None:
+    """Both are shown as they were and when, without the recovery code; a scan is kept for one tap and not sent."""
+    person = site.learner(language="en")
+    page, poster = person.page, site.poster()
+    reserve(person, site)
+    code, ticket = page.locator("p.code").inner_text(), page.url
+    page.reload()
+    slept(page)
+    page.goto(f"{site.home}/wallet")
+    expect(page.locator("#recovery")).to_be_visible()
+    slept(page)
+    assert 'id="recovery"' not in page.evaluate(KEPT, page.url.removeprefix(site.server.url))
+    person.context.set_offline(True)
+    page.reload()
+    expect(page.locator(".cloth b")).to_have_text("2.00KGO")
+    expect(page.locator("#as-of")).to_contain_text("This is as it was on")
+    page.goto(ticket)
+    expect(page.locator("p.code")).to_have_text(code)
+    expect(page.locator("[data-until]")).to_contain_text(re.compile(r"\d:\d\d"))
+    page.get_by_role("button", name="Cancel the reservation").click()
+    expect(page.get_by_text("may or may not have been done")).to_be_visible()
+    page.goto(poster)
+    expect(page.get_by_role("heading", name="No network just now")).to_be_visible()
+    expect(page.get_by_text("Your scan has not been sent")).to_be_visible()
+    page.goto(f"{site.home}/wallet")
+    expect(page.locator("#scans a")).to_have_count(1)
+    person.context.set_offline(False)
+    expect(page.locator("#as-of")).to_be_hidden()
+    page.locator("#scans a").click()
+    page.wait_for_url("**again=1")
+    page.goto(ticket)
+    expect(page.locator("#redemption")).to_have_attribute("data-state", "pending-0")
+    page.goto(f"{site.home}/wallet")
+    expect(page.locator("#scans")).to_be_hidden()
+    # The browser itself reports each request that found no network.
+    person.complaints.clear()
+
+
+def test_the_home_screen_is_told_what_it_needs(site: Site) -> None:
+    """The manifest names the city in the reader's language, starts in the wallet and covers the whole installation."""
+    page = site.person().page
+    page.goto(f"{site.home}/")
+    address = page.locator("link[rel=manifest]").get_attribute("href") or ""
+    told = page.request.get(site.server.url + address).json()
+    assert (told["name"], told["scope"], told["display"]) == ("KGO ขอนแก่น", "/", "standalone")
+    assert told["start_url"] == "/c/khon-kaen/wallet"
+    for icon in told["icons"]:
+        assert page.request.get(site.server.url + icon["src"]).headers["content-type"] == "image/png"
+    wire = page.context.new_cdp_session(page)
+    lacking = wire.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert {one["errorId"] for one in lacking} <= {"in-incognito"}
+
+
+def test_from_the_scan_to_the_code_by_keyboard(site: Site) -> None:
+    """Tab and Enter lead from the poster's link to a reserved code, and what has the focus is always framed."""
+    page = site.person(LAPTOP, "en").page
+    page.goto(site.poster())
+    press(page, "Join and receive 5.00 KGO")
+    press(page, "What can I get for it?")
+    press(page, "A free basket of sticky rice (sample)")
+    press(page, "Reserve for 3.00 KGO")
+    expect(page.locator("p.code")).to_be_visible()
+
+
+def press(page: Page, name: str) -> None:
+    """Tab until something of this name has the focus, see that it shows, and press Enter."""
+    page.wait_for_load_state()
+    wanted = page.locator("main").get_by_text(name, exact=True).first
+    expect(wanted).to_be_visible()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == name:
+            break
+    framed = "getComputedStyle(document.activeElement.closest('li.card') ?? document.activeElement).outlineStyle"
+    assert page.evaluate(framed) == "solid"
+    address = page.url
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda now: now != address)
 
 
 def test_everything_works_without_script(site: Site) -> None:

@@ -341,3 +341,18 @@ def test_the_database_keeps_the_invariants_too(town: Town, clash: str) -> None:
     with pytest.raises(IntegrityError):
         insert({**stored, **clashing})
     insert({**stored, **fresh})
+
+
+def test_the_last_arrivals_are_times_and_no_more(town: Town) -> None:
+    """Newest first, so many as were asked for, of this activity and session alone."""
+    town.activity()
+    town.activity("museum")
+    for _ in range(4):
+        town.check_in(town.learner(), town.code().text)
+        town.clock.advance(minutes=1)
+    town.check_in(town.learner(), town.code("museum").text)
+    with town.installation.read() as session:
+        latest = attendance.latest_in_session(session, CITY, "library", "2026-03-02", 3)
+        yesterday = attendance.latest_in_session(session, CITY, "library", "2026-03-01", 3)
+    assert latest == [START + timedelta(minutes=minutes) for minutes in (3, 2, 1)]
+    assert yesterday == []

@@ -16,8 +16,10 @@ from tests.web.test_redeeming import reserve
 from tests.web.visitor import Page, Visitor
 
 WEB = Path(__file__).parents[2] / "api" / "web"
+PROBLEMS = "problems.po"
+"""The catalogue of refusals, which the JSON API says too."""
 
-PUBLIC = ("/", f"{HOME}/", f"{HOME}/activities/walk", f"{HOME}/promotions", f"{HOME}/promotions/coffee")
+PUBLIC = ("/", f"{HOME}/help", f"{HOME}/", f"{HOME}/activities/walk", f"{HOME}/promotions", f"{HOME}/promotions/coffee")
 MORE = (f"{HOME}/wallet", f"{HOME}/recover", f"{HOME}/shop/apply", f"{HOME}/audit/", f"{HOME}/audit/entries/0")
 SHOP = (f"{HOME}/shop/", f"{HOME}/shop/promotions", f"{HOME}/shop/promotions/coffee", f"{HOME}/shop/statement")
 DESK = tuple(
@@ -109,7 +111,7 @@ def test_the_headers_of_a_page(town: Town) -> None:
 
 def test_every_page_of_a_city_declares_its_permission(town: Town) -> None:
     """A view without one would be open to everybody by oversight."""
-    undeclared = {"web.landing", "web.static"}
+    undeclared = {"web.landing", "web.static", "web.worker", "web.offline"}
     views = {name: view for name, view in town.app.view_functions.items() if name.startswith("web.")}
     declared = {name: getattr(view, "permission", None) for name, view in views.items()}
     assert {name for name, permission in declared.items() if permission is None} == undeclared
@@ -135,16 +137,13 @@ def test_the_catalogue_is_complete(language: str) -> None:
 
 
 def test_no_text_is_left_over() -> None:
-    """The pages' catalogues hold nothing that no page says."""
+    """The pages' catalogues hold nothing that no page says, and nothing twice."""
     for language in LANGUAGES:
-        kept = set(
-            re.findall(
-                r'^msgid "(.+)"$',
-                (WEB / "translations" / language / "LC_MESSAGES/messages.po").read_text("utf-8"),
-                re.MULTILINE,
-            )
-        )
-        assert {message.replace('\\"', '"') for message in kept} == messages()
+        kept: list[str] = []
+        for path in sorted((WEB / "translations" / language / "LC_MESSAGES").glob("*.po")):
+            if path.name != PROBLEMS:
+                kept += re.findall(r'^msgid "(.+)"$', path.read_text("utf-8"), re.MULTILINE)
+        assert sorted(message.replace('\\"', '"') for message in kept) == sorted(messages())
 
 
 def _parameters(text: str) -> set[str]:

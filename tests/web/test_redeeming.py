@@ -15,9 +15,9 @@ def reserve(learner: Visitor) -> Page:
 
 def code_of(page: Page) -> str:
     """The six digits on a reservation's page."""
-    found = re.search(r'class="code"[^>]*>(\d{6})<', page.html)
+    found = re.search(r'class="code"[^>]*><span>(\d{3})</span><span>(\d{3})</span>', page.html)
     assert found
-    return found[1]
+    return found[1] + found[2]
 
 
 def test_the_shop_sees_before_it_confirms(town: Town) -> None:

@@ -7,12 +7,13 @@ from tests.web.conftest import HOME, Town
 
 
 def test_the_wallet_shows_what_came_and_went(town: Town) -> None:
-    """Each line names what it was for and leads to its entry in the public log, where nobody is named."""
+    """Each line names what it was for and leads to its receipt, and that to the public log, where nobody is named."""
     learner = town.learner()
     page = learner.get(f"{HOME}/wallet")
     assert "เดินเมือง" in page.text
     assert "+5.00 KGO" in page.text
-    entry = next(link for link in page.links if "/audit/entries/" in link)
+    receipt = learner.get(next(link for link in page.links if "/received/" in link))
+    entry = next(link for link in receipt.links if "/audit/entries/" in link)
     assert "learner:~" in learner.get(entry).text
 
 

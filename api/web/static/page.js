@@ -1,12 +1,32 @@
-// What every page needs: forms that are sent once, countdowns, copying, printing, and parts that refresh themselves.
-// Every page works without this file; it only saves taps and reloads.
+// What every page needs: forms that are sent once, countdowns, copying, printing, parts that refresh themselves, and
+// the service worker. Every page works without this file; it only saves taps and reloads.
 
-const TICK_MS = 1000;
-const POLL_AFTER_ERROR_MS = 5000;
+const TICK_MS = 500;
+const POLL_AFTER_ERROR_MS = 4000;
+const ANSWER_WITHIN_MS = 10000;
+const root = document.documentElement;
 
-// The server's clock decides about expiry, the phone's may be wrong: keep the difference of the two.
-const serverNow = Number(document.documentElement.dataset.now || Date.now());
-const skewMs = serverNow - Date.now();
+// The server's clock decides about expiry, the phone's may be wrong: keep the difference of the two. A page that
+// was kept on the device tells an old time (data-was), so that the difference measured last is taken.
+let skewMs = Number(read("kgo-skew-ms") || 0);
+if (root.dataset.now) learnSkew(root.dataset.now);
+
+function read(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+function learnSkew(serverNow) {
+  skewMs = Number(serverNow) - Date.now();
+  try {
+    localStorage.setItem("kgo-skew-ms", String(skewMs));
+  } catch {
+    // A browser that stores nothing measures again on the next page.
+  }
+}
 
 function sendOnce(event) {
   const form = event.target;
@@ -18,6 +38,7 @@ function sendOnce(event) {
   for (const button of form.querySelectorAll("button")) button.setAttribute("aria-busy", "true");
 }
 
+// Time left is computed from the instant of expiry, never counted down: a locked phone shows the truth when it wakes.
 function showCountdowns() {
   for (const place of document.querySelectorAll("[data-until]")) {
     const leftMs = Math.max(0, Number(place.dataset.until) - (Date.now() + skewMs));
@@ -26,6 +47,7 @@ function showCountdowns() {
     if (place.textContent !== shown) place.textContent = shown;
     const bar = document.getElementById(place.dataset.bar || "");
     if (bar) bar.value = Math.min(bar.max, seconds);
+    place.closest("[data-state]")?.classList.toggle("ended", seconds === 0);
   }
 }
 
@@ -35,11 +57,23 @@ async function copy(event) {
   const source = document.getElementById(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(source.textContent.trim());
-    button.textContent = button.dataset.copied;
+    (button.querySelector("span") || button).textContent = button.dataset.copied;
   } catch {
     // Without the clipboard (plain http on a phone) the text is selected, so that a long press copies it.
     getSelection().selectAllChildren(source);
   }
+}
+
+async function fetchPage(address) {
+  const answer = await fetch(address, {
+    headers: { Accept: "text/html" },
+    cache: "no-store",
+    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+  });
+  if (!answer.ok) throw new Error(String(answer.status));
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (fresh.documentElement.dataset.now) learnSkew(fresh.documentElement.dataset.now);
+  return fresh;
 }
 
 // A part with data-poll asks for itself again until the server says that its state is final. A phone in a pocket
@@ -48,15 +82,14 @@ async function poll(part) {
   let waitMs = Number(part.dataset.pollMs);
   try {
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
-    const answer = await fetch(part.dataset.poll, { headers: { Accept: "text/html" }, cache: "no-store" });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    const fresh = (await fetchPage(part.dataset.poll)).getElementById(part.id);
     if (fresh && fresh.dataset.state !== part.dataset.state) {
       part.replaceWith(document.adoptNode(fresh));
       part = fresh;
-      showCountdowns();
-      navigator.vibrate?.(80);
+      navigator.vibrate?.([80, 60, 80]);
     }
+    document.getElementById("as-of")?.setAttribute("hidden", "");
+    showCountdowns();
   } catch {
     waitMs = POLL_AFTER_ERROR_MS;
   }
@@ -67,14 +100,46 @@ function pollLater(part, waitMs = Number(part.dataset.pollMs)) {
   if (part.dataset.poll) setTimeout(poll, waitMs, part);
 }
 
+// A page that was kept on the device becomes a fresh one as soon as the server answers again.
+async function freshen() {
+  try {
+    await fetchPage(location.href);
+    location.reload();
+  } catch {
+    setTimeout(freshen, POLL_AFTER_ERROR_MS);
+  }
+}
+
+// The worker keeps the files of this page, and the wallet of somebody whom it has not met before.
+async function keepOffline() {
+  const { worker, wallet } = root.dataset;
+  if (!worker || !navigator.serviceWorker) return;
+  const first = !navigator.serviceWorker.controller;
+  const known = await navigator.serviceWorker.register(worker);
+  const { active } = await navigator.serviceWorker.ready;
+  const files = performance.getEntriesByType("resource").map((one) => one.name);
+  const own = files.filter((name) => new URL(name).pathname.startsWith("/assets/"));
+  (active ?? known.active).postMessage({
+    files: [...new Set([...own, ...(root.dataset.files ?? "").split(" ").filter(Boolean)])],
+    pages: first && wallet ? [wallet] : [],
+  });
+}
+
 document.addEventListener("submit", sendOnce);
 document.addEventListener("click", copy);
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
 });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) showCountdowns();
+});
 // Coming back with the browser's button must not find a form that believes it was sent.
 addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent;
+  showCountdowns();
+  for (const form of document.forms) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  }
 });
 for (const button of document.querySelectorAll("[data-needs-script]")) button.hidden = false;
 showCountdowns();
@@ -82,3 +147,5 @@ setInterval(showCountdowns, TICK_MS);
 for (const part of document.querySelectorAll("[data-poll]")) pollLater(part);
 const first = document.querySelector("form[data-send-at-once]");
 if (first) first.requestSubmit();
+if (root.dataset.was) freshen();
+addEventListener("load", () => keepOffline().catch(() => {}));
