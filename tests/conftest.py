@@ -1,7 +1,7 @@
 """What every test can ask for: fresh migrated databases of both kinds, real servers, the long counts.
 
-The fast tests run first, so that a mistake shows soon. In CI (`CI=true`) a skipped test fails the run: a test
-that silently does not run proves nothing.
+The fast tests run first, so that a mistake shows soon; `tests/workers.py` says how they are shared out over the
+cores. In CI (`CI=true`) a skipped test fails the run: a test that silently does not run proves nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 
 from ledger.db import Database, upgrade
-from tests import counts, memory, postgres
+from tests import counts, memory, postgres, workers
 from tests.factories import Installation, install
 from tests.servers import Deployment
 
@@ -52,9 +54,17 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("ledger")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` means."""
+    return workers.wanted(config)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order by folder: `FIRST`, those not named, `LAST`."""
+    """Order by folder: `FIRST`, those not named, `LAST`; and say which tests stay together."""
     items.sort(key=_rank)
+    workers.keep_together(items)
 
 
 def _rank(item: pytest.Item) -> int:
@@ -65,8 +75,10 @@ def _rank(item: pytest.Item) -> int:
     return LAST.index(folder) + 1 if folder in LAST else 0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note each skipped test."""
+    """Note each skipped test; those of other processes are reported here too."""
+    report.nodeid = workers.plain(report.nodeid)
     if report.skipped and not hasattr(report, "wasxfail"):
         _skipped.append(report.nodeid)
 
@@ -90,6 +102,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped in CI, which is a failure", red=True, bold=True)
         for name in _skipped:
             terminalreporter.line(name)
+
+
+class _CompiledTemplates(BytecodeCache):
+    """What Jinja compiled, by template; a template that changed is compiled anew."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Use what is known; Jinja compares the source's checksum."""
+        if bucket.key in self._known:
+            bucket.bytecode_from_string(self._known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once() -> Iterator[None]:
+    """The hundreds of applications that the tests make in this process share their compiled templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Flask.jinja_options, "bytecode_cache", _CompiledTemplates())
+        yield
 
 
 @pytest.fixture(scope="session")

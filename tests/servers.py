@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,6 +36,9 @@ STOP_SECONDS = 15
 
 COMMAND_SECONDS = 300
 """How long any other `kgo` command may take."""
+
+PORTS = range(20_000, 32_768)
+"""Where servers listen: below the ports that Linux gives to connections, so that none has it when the server comes."""
 
 
 class Server:
@@ -158,8 +162,25 @@ class Deployment:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nothing listens on, and that no other process of any tests gets while this one lives."""
+    for port in random.sample(PORTS, len(PORTS)):
+        if _reserve(port):
+            return port
+    raise AssertionError("no loopback port is free")
+
+
+_reserved: list[socket.socket] = []
+
+
+def _reserve(port: int) -> bool:
+    """Mark a port as taken by a name that vanishes with this process; False if it is taken already."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0kgo-tests-port-{port}")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        mark.close()
+        return False
+    _reserved.append(mark)
+    return True

@@ -35,6 +35,8 @@ from tests.faults.weather import Weather
 from tests.postgres import PostgreSQL
 from tests.servers import Deployment
 
+pytestmark = pytest.mark.xdist_group("fleet")
+
 CLIENTS = 12
 ROUND_SECONDS = 120
 """Of a long run: it is reconciled after each round."""

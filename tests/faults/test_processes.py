@@ -28,6 +28,8 @@ from tests.faults.proxy import Network
 from tests.faults.reconcile import Books, reconcile
 from tests.servers import Deployment
 
+pytestmark = pytest.mark.xdist_group("fleet")
+
 WORKERS = [4, 1, 1, 1]
 CLIENTS = 16
 SEATS = 10
