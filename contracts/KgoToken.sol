@@ -51,14 +51,10 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
 
     /// @notice SHA-256 of the origin (the key name) of the city's log.
     bytes32 public immutable originHash;
-    /// @notice Most minor units that can be in circulation here at one time.
-    uint96 public immutable supplyCap;
-    /// @notice Most minor units by which the claimable total rises within one period.
-    uint96 public immutable increaseLimit;
-    /// @notice Length of a period in seconds; one begins with the first proposal after the last one ended.
-    uint32 public immutable period;
-    /// @notice The delay is never set below this many seconds.
-    uint32 public immutable minimumDelay;
+    uint96 private immutable _supplyCap; // most minor units in circulation here at one time
+    uint96 private immutable _increaseLimit; // most minor units by which the claimable total rises in a period
+    uint32 private immutable _period; // seconds; the next one begins with the first proposal after one ended
+    uint32 private immutable _minimumDelay; // seconds; the delay is never set below it
     uint8 private immutable _decimals;
     // In the code rather than in storage, where they would cost three times as much.
     ShortString private immutable _shortName;
@@ -71,29 +67,29 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     // One slot.
     uint96 private _depositedTotal;
     uint64 private _depositCount;
+    uint96 private _periodBase; // the active total when the period began
 
     bytes32 private _activeRoot;
-    bytes32 private _proposedRoot; // meaningful while `_proposedActiveAt` is not zero
+    bytes32 private _proposedRoot;
 
     // One slot.
     uint96 private _proposedTotal;
-    uint64 private _proposedAtSize;
-    uint48 private _proposedActiveAt; // zero: nothing is proposed
+    uint48 private _proposedAtSize;
+    uint48 private _proposedActiveAt; // zero: nothing waits
     uint48 private _proposalCount; // the id of the latest proposal
 
-    // One slot.
-    uint96 private _periodBase; // the active total when the period began
+    // One slot, in use from the beginning, which makes the first anchor no dearer than the others.
+    uint192 private _anchoredSizes; // the last four, 48 bits each, the newest lowest
     uint48 private _periodStart;
 
     bytes32 private _anchoredRoot;
-    uint256 private _anchoredSizes; // the last four, 64 bits each, the newest lowest
 
     mapping(address account => uint256) private _claimed;
 
     /// @notice The log was anchored at `size` entries, as an extension of the history at `oldSize`.
-    event Anchored(uint64 indexed oldSize, uint64 indexed size, bytes32 root);
+    event Anchored(uint48 indexed oldSize, uint48 indexed size, bytes32 root);
     /// @notice Claims were proposed, computed from the first `atSize` log entries; `activeAt` in seconds since 1970.
-    event Proposed(uint48 indexed id, bytes32 indexed claimsRoot, uint96 total, uint64 atSize, uint48 activeAt);
+    event Proposed(uint48 indexed id, bytes32 indexed claimsRoot, uint96 total, uint48 atSize, uint48 activeAt);
     /// @notice A proposal was stopped for ever.
     event Vetoed(uint48 indexed id, bytes32 indexed claimsRoot);
     /// @notice The claims of a proposal can be claimed, and those of the one before no longer under its root.
@@ -106,7 +102,7 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     /// @notice A setting of the constructor is out of its bounds.
     error InvalidSettings();
     /// @notice The log is anchored at another size than the caller knew.
-    error StaleAnchor(uint64 anchoredSize);
+    error StaleAnchor(uint48 anchoredSize);
     /// @notice No proof that the anchored history is a prefix of this one.
     error NotAnExtension();
     /// @notice A root of zero is nobody's.
@@ -116,7 +112,7 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     /// @notice None of the last four anchors has this size.
     error NotAnchored();
     /// @notice The claimable total would fall.
-    error TotalFalls(uint96 activeTotal);
+    error TotalFalls();
     /// @notice More would come into circulation than the contract ever allows.
     error AboveSupplyCap();
     /// @notice More than the limit in this period.
@@ -159,10 +155,11 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         _shortSymbol = ShortStrings.toShortString(settings.symbol);
         _decimals = settings.decimals;
         originHash = settings.originHash;
-        supplyCap = settings.supplyCap;
-        increaseLimit = settings.increaseLimit;
-        period = settings.period;
-        minimumDelay = settings.minimumDelay;
+        _supplyCap = settings.supplyCap;
+        _increaseLimit = settings.increaseLimit;
+        _period = settings.period;
+        _minimumDelay = settings.minimumDelay;
+        _periodStart = uint48(block.timestamp);
         _grantRole(PROPOSER_ROLE, settings.proposer);
         _grantRole(GUARDIAN_ROLE, settings.guardian);
         _grantRole(ANCHORER_ROLE, settings.anchorer);
@@ -174,17 +171,17 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     /// @param size Entries of this checkpoint, more than before.
     /// @param root Its root.
     /// @param proof RFC 9162 consistency proof from `oldSize` to `size`; empty for the first.
-    function anchor(uint64 oldSize, uint64 size, bytes32 root, bytes32[] calldata proof)
+    function anchor(uint48 oldSize, uint48 size, bytes32 root, bytes32[] calldata proof)
         external
         onlyRole(ANCHORER_ROLE)
     {
-        uint256 sizes = _anchoredSizes;
-        if (oldSize != uint64(sizes)) revert StaleAnchor(uint64(sizes));
+        uint192 sizes = _anchoredSizes;
+        if (oldSize != uint48(sizes)) revert StaleAnchor(uint48(sizes));
         if (root == 0) revert ZeroRoot();
         if (oldSize == 0 ? size == 0 || proof.length != 0 : !_extends(oldSize, size, root, proof)) {
             revert NotAnExtension();
         }
-        _anchoredSizes = sizes << 64 | size;
+        _anchoredSizes = sizes << 48 | size;
         _anchoredRoot = root;
         emit Anchored(oldSize, size, root);
     }
@@ -193,20 +190,20 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     /// @param claimsRoot Root of OpenZeppelin's StandardMerkleTree over (chain id, this contract, account, cumulative).
     /// @param total Sum of all cumulative amounts in it.
     /// @param atSize Log entries that the list was computed from: the size of one of the last four anchors.
-    function propose(bytes32 claimsRoot, uint96 total, uint64 atSize) external onlyRole(PROPOSER_ROLE) whenNotPaused {
+    function propose(bytes32 claimsRoot, uint96 total, uint48 atSize) external onlyRole(PROPOSER_ROLE) whenNotPaused {
         if (_proposedActiveAt != 0) revert ProposalPending();
         if (claimsRoot == 0) revert ZeroRoot();
         if (!_isAnchored(atSize)) revert NotAnchored();
         uint96 activeTotal = _activeTotal;
-        if (total < activeTotal) revert TotalFalls(activeTotal);
+        if (total < activeTotal) revert TotalFalls();
         // Proven: deposited ≤ claimed ≤ activeTotal ≤ total, and times stay far below 2**48.
         unchecked {
-            if (total - _depositedTotal > supplyCap) revert AboveSupplyCap();
-            if (block.timestamp >= uint256(_periodStart) + period) {
+            if (total - _depositedTotal > _supplyCap) revert AboveSupplyCap();
+            if (block.timestamp >= uint256(_periodStart) + _period) {
                 _periodStart = uint48(block.timestamp);
                 _periodBase = activeTotal;
             }
-            if (total - _periodBase > increaseLimit) revert AboveIncreaseLimit(_periodBase + increaseLimit);
+            if (total - _periodBase > _increaseLimit) revert AboveIncreaseLimit(_periodBase + _increaseLimit);
             uint48 id = ++_proposalCount;
             uint48 activeAt = uint48(block.timestamp) + defaultAdminDelay();
             _proposedRoot = claimsRoot;
@@ -249,8 +246,7 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         if (expectedRoot == 0) revert ZeroRoot();
         bytes32 root = _activeRoot;
         if (expectedRoot != root) revert RootNotActive(root);
-        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(block.chainid, address(this), account, cumulative))));
-        if (!MerkleProof.verifyCalldata(proof, root, leaf)) revert InvalidClaim();
+        if (!MerkleProof.verifyCalldata(proof, root, _leaf(account, cumulative))) revert InvalidClaim();
         uint256 before = _claimed[account];
         if (cumulative <= before) revert NothingToClaim();
         // Proven: cumulative > before; claimed ≤ activeTotal, both below 2**96.
@@ -280,9 +276,9 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     }
 
     /// @notice Schedule another delay; a shorter one helps no proposal sooner than the present one would.
-    /// @param newDelay Seconds, between `minimumDelay` and 30 days.
+    /// @param newDelay Seconds, between the minimum and 30 days.
     function changeDefaultAdminDelay(uint48 newDelay) public override {
-        if (newDelay < minimumDelay || newDelay > _MAXIMUM_DELAY) revert DelayOutOfRange();
+        if (newDelay < _minimumDelay || newDelay > _MAXIMUM_DELAY) revert DelayOutOfRange();
         super.changeDefaultAdminDelay(newDelay);
     }
 
@@ -319,9 +315,19 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         return _decimals;
     }
 
+    /// @notice What never changes: most minor units in circulation here; most by which the claimable total rises in one
+    /// period; the length of a period and the shortest delay in seconds.
+    function limits()
+        external
+        view
+        returns (uint96 supplyCap, uint96 increaseLimit, uint32 period, uint32 minimumDelay)
+    {
+        return (_supplyCap, _increaseLimit, _period, _minimumDelay);
+    }
+
     /// @notice The newest anchor; size 0 while there is none. Earlier ones stand in the events.
-    function anchored() external view returns (uint64 size, bytes32 root) {
-        return (uint64(_anchoredSizes), _anchoredRoot);
+    function anchored() external view returns (uint48 size, bytes32 root) {
+        return (uint48(_anchoredSizes), _anchoredRoot);
     }
 
     /// @notice The claims that can be claimed: their root, zero while there are none, and their total.
@@ -329,15 +335,14 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         return (_activeRoot, _activeTotal);
     }
 
-    /// @notice The latest proposal's id (0: never any) and, while it waits, what it is; zeros when none waits.
-    function pending()
+    /// @notice The latest proposal: its id (0: never any), what it proposes, and from when it can be activated; `activeAt`
+    /// is zero once it does not wait any more.
+    function proposal()
         external
         view
-        returns (uint48 latestId, bytes32 claimsRoot, uint96 total, uint64 atSize, uint48 activeAt)
+        returns (uint48 id, bytes32 claimsRoot, uint96 total, uint48 atSize, uint48 activeAt)
     {
-        latestId = _proposalCount;
-        activeAt = _proposedActiveAt;
-        if (activeAt != 0) (claimsRoot, total, atSize) = (_proposedRoot, _proposedTotal, _proposedAtSize);
+        return (_proposalCount, _proposedRoot, _proposedTotal, _proposedAtSize, _proposedActiveAt);
     }
 
     /// @notice All that was ever claimed and deposited, in minor units, and the number of deposits.
@@ -350,6 +355,16 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         return _claimed[account];
     }
 
+    /// @dev A leaf of StandardMerkleTree: hashed twice, so that no pair of nodes passes for one; for this chain and this
+    /// contract alone.
+    function _leaf(address account, uint96 cumulative) private view returns (bytes32 leaf) {
+        leaf = keccak256(abi.encode(block.chainid, address(this), account, cumulative));
+        assembly ("memory-safe") {
+            mstore(0, leaf)
+            leaf := keccak256(0, 32)
+        }
+    }
+
     /// @dev The time from which the proposal `id` may be activated; reverts unless it waits.
     function _requirePending(uint48 id) private view returns (uint48 activeAt) {
         activeAt = _proposedActiveAt;
@@ -357,15 +372,15 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
     }
 
     /// @dev Whether the anchored history is a prefix of the given one.
-    function _extends(uint64 oldSize, uint64 size, bytes32 root, bytes32[] calldata proof) private view returns (bool) {
+    function _extends(uint48 oldSize, uint48 size, bytes32 root, bytes32[] calldata proof) private view returns (bool) {
         return ConsistencyProof.isPrefix(oldSize, _anchoredRoot, size, root, proof);
     }
 
     /// @dev Whether one of the last four anchors has this size.
-    function _isAnchored(uint64 size) private view returns (bool) {
+    function _isAnchored(uint48 size) private view returns (bool) {
         if (size == 0) return false;
-        for (uint256 sizes = _anchoredSizes; sizes != 0; sizes >>= 64) {
-            if (uint64(sizes) == size) return true;
+        for (uint256 sizes = _anchoredSizes; sizes != 0; sizes >>= 48) {
+            if (uint48(sizes) == size) return true;
         }
         return false;
     }
