@@ -28,8 +28,8 @@ contract KgoBadge is ERC721, AccessControlDefaultAdminRules, IERC5192 {
 
     /// @notice Badges cannot be transferred or approved for transfer.
     error Soulbound();
-    /// @notice This badge was renounced and cannot be awarded again.
-    error AlreadyRenounced(uint256 tokenId);
+    /// @notice The badge of this entry was awarded before, be it renounced since or not.
+    error AlreadyAwarded(uint256 tokenId);
     /// @notice Only the owner renounces a badge.
     error NotOwner(uint256 tokenId);
 
@@ -59,7 +59,7 @@ contract KgoBadge is ERC721, AccessControlDefaultAdminRules, IERC5192 {
     /// @param seq Sequence number of the `badge` entry, which becomes the token id.
     /// @param leafHash RFC 6962 leaf hash of that entry.
     function award(address account, uint64 seq, bytes32 leafHash) external onlyRole(ISSUER_ROLE) {
-        if (_renounced[seq]) revert AlreadyRenounced(seq);
+        if (_ownerOf(seq) != address(0) || _renounced[seq]) revert AlreadyAwarded(seq);
         // Not `_safeMint`: the account proved by a signature that it is in use, and no foreign code is called.
         _mint(account, seq);
         emit Locked(seq);
@@ -113,8 +113,8 @@ contract KgoBadge is ERC721, AccessControlDefaultAdminRules, IERC5192 {
     }
 
     /// @dev Every change of owner passes here: only from nobody (awarded) and to nobody (renounced).
-    function _update(address to, uint256 tokenId, address auth) internal override returns (address from) {
-        from = super._update(to, tokenId, auth);
-        if (from != address(0) && to != address(0)) revert Soulbound();
+    function _update(address to, uint256 tokenId, address auth) internal override returns (address) {
+        if (to != address(0) && _ownerOf(tokenId) != address(0)) revert Soulbound();
+        return super._update(to, tokenId, auth);
     }
 }
