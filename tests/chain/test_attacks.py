@@ -75,7 +75,9 @@ def test_node_taken_for_a_leaf_in_the_claims(anchored: Contract) -> None:
     node = node_hash(leaf_hash(evm.chain_id, anchored.address, tree.claims[alice]), proof[0])
     assert is_proof(tree.root, node, proof[1:])  # An inner node has a proof like a leaf …
     assert node not in leaves
-    assert node == keccak(min(leaves[0], proof[0]) + max(leaves[0], proof[0]))  # … and is a hash of 64 bytes, hashed once.
+    assert node == keccak(
+        min(leaves[0], proof[0]) + max(leaves[0], proof[0])
+    )  # … and is a hash of 64 bytes, hashed once.
 
 
 def test_node_taken_for_a_leaf_in_the_log(anchored: Contract, history: History) -> None:
