@@ -1,4 +1,4 @@
-"""Runs JavaScript with the contracts' own packages, which `scripts/contracts tools` fetches; without them tests fail."""
+"""Runs JavaScript with the packages that `scripts/contracts tools` fetches; where they are missing, tests fail."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_every_function_event_and_error_of_ours_is_documented(name: str) -> None
     """NatSpec stands before each external function, event and error of the contract's own source."""
     lines = (javascript.CONTRACTS / f"{name}.sol").read_text().splitlines()
     missing = []
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         declared = line.strip().startswith(("event ", "error ", "bytes32 public ", "constructor"))
         function = line.strip().startswith("function ") and not line.strip().startswith("function _")
         if (declared or function) and not before.strip().startswith(("///", "*/")):

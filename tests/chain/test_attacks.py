@@ -58,8 +58,8 @@ def test_leaf_replay_across_contracts(anchored: Contract, history: History) -> N
 def test_node_taken_for_a_leaf_in_the_claims(anchored: Contract) -> None:
     """A 64-byte leaf that spells two nodes, and a leaf hashed once, are nobody's claim.
 
-    Whoever could have a node taken for a leaf would claim what stands nowhere in the list. Leaves are hashed twice, over
-    128 bytes: a tree whose leaves are hashed once proves nothing to the contract.
+    Whoever could have a node taken for a leaf would claim what stands nowhere in the list. Leaves are hashed twice,
+    over 128 bytes: a tree whose leaves are hashed once proves nothing to the contract.
     """
     evm, alice = anchored.evm, anchored.evm.who["alice"]
     packed = encode(["uint256", "address", "address", "uint256"], [evm.chain_id, anchored.address, alice, 500])
@@ -95,8 +95,8 @@ def test_node_taken_for_a_leaf_in_the_log(anchored: Contract, history: History) 
 def test_forged_tree_size(anchored: Contract, history: History) -> None:
     """A root does not authenticate its size, so that verifiers must recount.
 
-    The proof from 100 to 200 also fits the size 199 in shape: the contract takes a checkpoint that misstates it. Whoever
-    recomputes the root at the anchored size sees it at once, and no honest checkpoint extends the forged one.
+    The proof from 100 to 200 also fits the size 199 in shape: the contract takes a checkpoint that misstates it.
+    Whoever recomputes the root at the anchored size sees it at once, and no honest checkpoint extends the forged one.
     """
     old, _, root, proof = history.step(100, 200)
     anchored.send("anchorer", "anchor", old, 199, root, proof)
