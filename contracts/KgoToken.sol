@@ -376,9 +376,9 @@ contract KgoToken is ERC20, AccessControlDefaultAdminRules, Pausable {
         return ConsistencyProof.isPrefix(oldSize, _anchoredRoot, size, root, proof);
     }
 
-    /// @dev Whether one of the last four anchors has this size.
+    /// @dev Whether one of the last four anchors has this size. Zero never does: no anchor is of nothing, and the loop
+    /// ends where there are no more.
     function _isAnchored(uint48 size) private view returns (bool) {
-        if (size == 0) return false;
         for (uint256 sizes = _anchoredSizes; sizes != 0; sizes >>= 48) {
             if (uint48(sizes) == size) return true;
         }

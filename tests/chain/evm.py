@@ -244,6 +244,10 @@ class History:
         """The root at `size`."""
         return self._roots[size]
 
+    def peak(self, level: int, index: int) -> bytes:
+        """The root of the perfect subtree over the leaves [index << level, (index + 1) << level)."""
+        return self._nodes[level, index]
+
     def proof(self, old: int, new: int) -> list[bytes]:
         """The consistency proof between two sizes."""
         return consistency_proof(old, new, lambda level, index: self._nodes[level, index])

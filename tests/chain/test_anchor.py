@@ -45,6 +45,14 @@ def test_an_anchor_that_does_not_grow_is_refused(token: Contract, history: Histo
         assert token.refusal("anchorer", "anchor", old, new, history.root(max(new, 1)), proof) == "NotAnExtension"
 
 
+def test_a_proof_of_the_old_root_alone_is_no_growth(token: Contract, history: History) -> None:
+    """The peaks of the old tree lead to its own root; under the same or a smaller size that is refused all the same."""
+    anchor(token, history, 6)
+    peaks = [history.peak(1, 2), history.peak(2, 0)]
+    for size in (6, 5):
+        assert token.refusal("anchorer", "anchor", 6, size, history.root(6), peaks) == "NotAnExtension"
+
+
 def test_the_first_anchor_needs_entries_and_no_proof(token: Contract, history: History) -> None:
     """Nothing is not anchored, and a proof from nothing is refused."""
     assert token.refusal("anchorer", "anchor", 0, 0, history.root(1), []) == "NotAnExtension"

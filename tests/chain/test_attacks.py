@@ -85,7 +85,7 @@ def test_node_taken_for_a_leaf_in_the_log(anchored: Contract, history: History) 
     left, right = sha256(b"left").digest(), sha256(b"right").digest()
     assert sha256(b"\x00" + left + right).digest() != sha256(b"\x01" + left + right).digest()
     folded = History(b"history", 0)
-    folded._frontier = folded._frontier.append([history._nodes[1, place] for place in range(50)])
+    folded._frontier = folded._frontier.append([history.peak(1, place) for place in range(50)])
     # The 50 nodes over pairs of entries make the same root as the 100 entries: only the sizes tell them apart.
     assert folded._frontier.root() == history.root(100)
     assert anchored.refusal("anchorer", "anchor", 100, 50, folded._frontier.root(), []) == "NotAnExtension"
@@ -106,6 +106,23 @@ def test_forged_tree_size(anchored: Contract, history: History) -> None:
     assert anchored.refusal("anchorer", "anchor", *history.step(199, 300)) == "NotAnExtension"
     with pytest.raises(ProofError):
         verify_consistency(199, 300, told, history.root(300), history.proof(199, 300))
+
+
+def test_proof_that_begins_below_the_old_peak(token: Contract, history: History) -> None:
+    """A path of one hash too many would let an entry of the old tree be replaced by a subtree that holds it.
+
+    From the last entry itself rather than from the peak over the last two, both roots can be reached, and the new one
+    has the old entry one level deeper, beside anything. The length of the path gives it away.
+    """
+    anchor(token, history, 6)
+    fourth, fifth, left = history.peak(0, 4), history.peak(0, 5), history.peak(2, 0)
+    anything = sha256(b"anything").digest()
+    assert _node(left, _node(fourth, fifth)) == history.root(6)
+    root = _node(left, _node(fourth, _node(fifth, anything)))
+    proof = [fifth, anything, fourth, left]
+    assert token.refusal("anchorer", "anchor", 6, 7, root, proof) == "NotAnExtension"
+    with pytest.raises(ProofError):
+        verify_consistency(6, 7, history.root(6), root, proof)
 
 
 def test_rewritten_history_is_not_anchored(anchored: Contract, history: History) -> None:
@@ -146,6 +163,10 @@ def test_wrong_root_that_nobody_stops_is_limited(anchored: Contract) -> None:
     activate(anchored, wrong, 100)
     claim(anchored, wrong, "mallory")
     assert anchored.refusal("proposer", "propose", wrong.root, limit + 1, 100) == "AboveIncreaseLimit"
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
 
 
 def test_no_multiproofs_on_chain() -> None:

@@ -42,6 +42,11 @@ def test_a_later_list_pays_the_difference(token: Contract) -> None:
     assert claim(token, second, "alice").events[1][1]["amount"] == 300
     assert claim(token, second, "bob").events[1][1]["amount"] == 900
     assert token.read("totals") == (1700, 0, 0)
+    assert token.read("claimed", token.evm.who["alice"]) == 800
+    third = claims_of(token, {"alice": 850, "bob": 950})
+    activate(token, third, 100)
+    assert claim(token, third, "alice").events[1][1]["amount"] == 50
+    assert token.refusal("mallory", "claim", *claiming(token, third, "alice")) == "NothingToClaim"
 
 
 def test_nothing_is_claimed_twice(token: Contract) -> None:
