@@ -71,7 +71,7 @@ def test_no_lock_of_another_kind_is_kept() -> None:
     assert {path.name for path in listed()} & {"uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock"} == set()
 
 
-@pytest.mark.parametrize("name", ["server", "dev", "uv", "peers"])
+@pytest.mark.parametrize("name", ["server", "dev", "uv", "node", "peers"])
 def test_requirements_have_hashes_and_no_index(name: str) -> None:
     """Every locked package is pinned to one version with its hashes, and no line names an index."""
     content = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
@@ -87,7 +87,8 @@ def test_locks_follow_pyproject(name: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["server"]]
     wanted += project["dependency-groups"]["build"]
-    wanted += project["dependency-groups"]["dev"] if name == "dev" else []
+    if name == "dev":
+        wanted += [*project["dependency-groups"]["dev"], *project["project"]["optional-dependencies"]["chain"]]
     content = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", content, re.MULTILINE))
     requirements = [Requirement(line) for line in wanted]

@@ -19,9 +19,6 @@ TOP = {"ledger", "api", "contracts", "scripts", "migrations", "tests", "docs", "
 PRINTING = {("ledger", "cli"), ("ledger", "serving")}
 """The modules (or packages) that talk to a terminal."""
 
-LATER = {"contracts"}
-"""What stands in `TOP` and need not be there yet."""
-
 
 def test_files_stay_short() -> None:
     """No source file has more than 400 lines."""
@@ -76,7 +73,7 @@ def test_the_top_level_is_what_the_readme_shows() -> None:
     top = {path.parts[0] for path in listed() if not path.parts[0].startswith(".")}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert top - TOP == set()
-    assert TOP - LATER - top == set()
+    assert TOP - top == set()
     assert [name for name in top - {"README.md"} if name not in readme] == []
 
 

@@ -1,0 +1,133 @@
+"""A real node of the tests' own: anvil, out of the npm package that `scripts/contracts tools` fetches.
+
+Blocks are mined at once for each transaction, unless a test stops that. `finalized` is eight blocks behind, with four
+slots in an epoch; chains are taken back with `reorganize`. The node ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import platform
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.servers import ROOT, free_port
+
+START_SECONDS = 30
+"""How long a start may take on a busy machine; 0.1 s is usual."""
+
+SLOTS_IN_AN_EPOCH = 4
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+class Anvil:
+    """A running node.
+
+    Attributes:
+        url: where it answers.
+        chain_id: of its chain.
+        keys: private keys of accounts that have money.
+    """
+
+    def __init__(self, *arguments: str, chain_id: int = 31_337, port: int | None = None) -> None:
+        port = port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.chain_id = chain_id
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
+        self.process = subprocess.Popen(
+            [binary(), "--port", str(port), "--chain-id", str(chain_id), "--slots-in-an-epoch", str(SLOTS_IN_AN_EPOCH),
+             "--no-request-size-limit", *arguments],
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, preexec_fn=_end_with_parent,
+        )  # fmt: skip
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        self.keys = [bytes.fromhex(key) for key in re.findall(r"\(\d+\) 0x([0-9a-f]{64})", self._output())]
+
+    def rpc(self, method: str, *parameters: Any) -> Any:
+        """Ask one question of JSON-RPC; AssertionError for an error."""
+        question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+        answer = httpx.post(self.url, json=question, timeout=30).json()
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def mine(self, blocks: int = 1) -> None:
+        """Mine some blocks."""
+        self.rpc("anvil_mine", hex(blocks))
+
+    def finalize(self) -> None:
+        """Mine until everything so far is finalized."""
+        self.mine(2 * SLOTS_IN_AN_EPOCH + 1)
+
+    def sleep(self, seconds: int) -> None:
+        """Let the chain's time pass, and mine a block after it."""
+        self.rpc("evm_increaseTime", hex(seconds))
+        self.mine()
+
+    def mined(self, transaction: str) -> dict[str, Any]:
+        """Wait until a transaction is mined; its receipt as the node gives it."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if (found := self.rpc("eth_getTransactionReceipt", transaction)) is not None:
+                receipt: dict[str, Any] = found
+                return receipt
+            time.sleep(0.005)
+        raise AssertionError(f"{transaction} was not mined:\n{self._output()}")
+
+    @contextlib.contextmanager
+    def mining_stopped(self) -> Iterator[None]:
+        """Keep transactions waiting; they are mined at once again afterwards."""
+        self.rpc("evm_setAutomine", False)
+        try:
+            yield
+        finally:
+            self.rpc("evm_setAutomine", True)
+
+    def reorganize(self, depth: int) -> None:
+        """Take the newest blocks back and mine as many empty ones in their place: their transactions are gone."""
+        self.rpc("anvil_reorg", depth, [])
+
+    def stop(self, sent: signal.Signals = signal.SIGTERM) -> None:
+        """End the node; SIGKILL as in a power cut."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(sent)
+        self.process.wait(START_SECONDS)
+        self._log.close()
+
+    def _output(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if int(self.rpc("eth_chainId"), 16) == self.chain_id:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"anvil did not start:\n{self._output()}")
+
+
+def binary() -> Path:
+    """The program, as npm installed it for this machine."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    found = ROOT / "contracts" / "node_modules" / "@foundry-rs" / f"anvil-linux-{machine}" / "bin" / "anvil"
+    assert found.is_file(), f"there is no anvil at {found}: run scripts/contracts tools"
+    return found
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: the kernel ends it when the tests' process dies."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,0 +1,40 @@
+"""A token on an EVM of the tests' own; each test finds it as it was deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chain.evm import Contract, Evm, History
+
+
+@pytest.fixture(scope="session")
+def chain() -> Evm:
+    """The session's chain; tests ask for `evm`."""
+    return Evm()
+
+
+@pytest.fixture
+def evm(chain: Evm) -> Iterator[Evm]:
+    """The chain, as if no test had used it before."""
+    with chain.fresh():
+        yield chain
+
+
+@pytest.fixture
+def token(evm: Evm) -> Contract:
+    """A token as `SETTINGS` say, with nothing anchored."""
+    return evm.token()
+
+
+@pytest.fixture
+def badge(evm: Evm) -> Contract:
+    """The badges, none of them awarded."""
+    return evm.badge()
+
+
+@pytest.fixture(scope="session")
+def history() -> History:
+    """A log of 700 entries."""
+    return History(b"history", 700)
