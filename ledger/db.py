@@ -167,9 +167,8 @@ class Transaction:
     def commit(self) -> None:
         """Make it stand, or raise: then it may stand or not."""
         if self._session is not None:
-            self._session.commit()
-        else:
-            self._connection.commit()
+            self._session.flush()
+        self._connection.commit()  # and not the session, which commits nothing where nobody has asked it anything
 
     def invalidate(self) -> None:
         """Give the connection up: it may still be inside the transaction, and nobody is to get it again."""

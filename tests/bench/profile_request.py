@@ -43,9 +43,9 @@ CHECKINS, TRANSFERS = "checkins", "transfers"
 
 WHOLE, REST = "whole request", "framework, the rest"
 SPANS = {
-    "sign-in": "api.auth:of_bearer",
+    "sign-in": "ledger.people.tokens:place",
     "load": "api.bodies:read",
-    "submit and wait": "api.writing:submit",
+    "submit and wait": "ledger.book.writer:Writer.submit",
     "dump": "api.bodies:dump",
     "writer's batch": "ledger.book.writer:Writer._batch",
 }

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
@@ -46,6 +46,24 @@ def _wait_for(installation: Installation, waiting: int) -> None:
             return
         tick.wait(0.01)
     raise AssertionError(f"{installation.writer.waiting()} of {waiting} commands wait")
+
+
+@pytest.mark.parametrize("staged_only", [True, False])
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_acknowledged_stands_whoever_looked_at_the_session(
+    installation: Installation, *, staged_only: bool, asked: bool
+) -> None:
+    """A command may take the unit's session and ask it nothing: what it did by other ways is committed all the same."""
+
+    def give(unit: Unit) -> int:
+        assert unit.session is not None
+        if asked:
+            assert unit.session.scalar(text("SELECT count(*) FROM entries")) == 1
+        return transfers.post(unit, "grant", "issuance", "treasury", 7, actor="treasurer").seq
+
+    installation.grant()
+    assert installation.writer.submit(CITY, Command(give, staged_only=staged_only)).value == 1
+    assert len(installation.leaves()) == 2
 
 
 def test_an_acknowledged_command_is_sealed(installation: Installation) -> None:
