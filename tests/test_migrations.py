@@ -12,14 +12,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import delete, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 import ledger
 from ledger.book import transfers
 from ledger.book.commands import Command
 from ledger.db import Base, Database, upgrade
-from tests.factories import CITY, install
+from tests.factories import CITY, Installation, install
 
 ROOT = Path(__file__).parent.parent
 LEARNER = "learner:" + "a" * 26
@@ -32,11 +32,11 @@ def _load_every_model() -> None:
             importlib.import_module(f"ledger.{package}.{module.name}")
 
 
-def _downgrade(url: str) -> None:
+def _config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.downgrade(config, "base")
+    return config
 
 
 def test_the_head_is_what_the_models_say(database_url: str) -> None:
@@ -54,7 +54,7 @@ def test_the_way_down_leaves_nothing_and_the_way_up_works_again(database_url: st
     """Down to nothing, and up to the same tables as before."""
     database = Database(database_url)
     before = set(inspect(database.engine).get_table_names())
-    _downgrade(database_url)
+    command.downgrade(_config(database_url), "base")
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
     upgrade(database_url)
     assert set(inspect(database.engine).get_table_names()) == before
@@ -86,3 +86,29 @@ def test_the_database_itself_refuses_to_change_the_journal(database_url: str, tm
                 pytest.raises(DBAPIError, match="append-only"),
             ):
                 connection.exec_driver_sql(verb.format(table))
+
+
+def test_the_new_keys_keep_every_row_and_every_guard(database_url: str, tmp_path: Path) -> None:
+    """Down to the keys of 0005 and up again with a book that has lived: the same rows, audit and refusals as before."""
+    installation = install(database_url, tmp_path)
+    installation.open(LEARNER)
+    installation.grant(1_000)
+    gift = Command(lambda unit: transfers.post(unit, "transfer", "treasury", LEARNER, 3, actor="treasurer"))
+    installation.writer.execute(CITY, [gift] * 5)
+    installation.run(lambda unit: transfers.reverse(unit, 3, actor="treasurer"))
+    before = _rows(installation)
+    config = _config(database_url)
+    command.downgrade(config, "0005")
+    assert _rows(installation) == before
+    command.upgrade(config, "head")
+    assert _rows(installation) == before
+    assert installation.audit().findings == []
+    for table in JOURNAL[:3]:
+        with installation.database.writing.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+            connection.execute(delete(Base.metadata.tables[table]))
+
+
+def _rows(installation: Installation) -> dict[str, set[tuple[Any, ...]]]:
+    with installation.read() as session:
+        tables = {name: Base.metadata.tables[name] for name in JOURNAL[:3]}
+        return {name: {tuple(row) for row in session.execute(select(table))} for name, table in tables.items()}
