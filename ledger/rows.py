@@ -106,11 +106,16 @@ class Look:
 
     def find(self, where: Where, keys: Sequence[Sequence[str | int]], *parameters: Any) -> list[Row]:
         """What stands under some keys, in no order."""
+        return self.ask(where, keys, *parameters)()
+
+    def ask(self, where: Where, keys: Sequence[Sequence[str | int]], *parameters: Any) -> Callable[[], list[Row]]:
+        """The same, to be fetched later: what is asked `together` is on its way at once."""
         if not keys:
-            return []
+            return list
         driver = driver_of(where)
         query = self._postgresql if driver.is_postgresql else self._sqlite
-        found: list[Row] = driver.execute(query, (json.dumps(keys), *parameters), planned_anew=True).fetchall()
+        found: Callable[[], list[Row]]
+        found = driver.execute(query, (json.dumps(keys), *parameters), planned_anew=True).fetchall
         return found
 
 
@@ -162,7 +167,7 @@ class Driver:
         self._errors = connection.dialect.loaded_dbapi.Error
 
     def together(self) -> AbstractContextManager[Any]:
-        """Statements of a block whose results nobody reads: PostgreSQL gets them without a pause between."""
+        """Statements of a block whose results nobody reads within it: PostgreSQL gets them without a pause between."""
         return self._pipeline() if self.is_postgresql else nullcontext()
 
     @contextmanager

@@ -7,7 +7,7 @@ account's version, which counts up from 1 without a gap; hence a balance at any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -84,8 +84,9 @@ class Effect(NamedTuple):
 class _Accounts:
     """The projection of balances, keyed by path."""
 
-    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, State]:
-        return {row[0]: State(*row[1:]) for row in _LOOK.find(where, [(key,) for key in keys], city)}
+    def ask(self, where: Where, city: str, keys: Sequence[str]) -> Callable[[], dict[str, State]]:
+        found = _LOOK.ask(where, [(key,) for key in keys], city)
+        return lambda: {row[0]: State(*row[1:]) for row in found()}
 
     def save(self, where: Where, city: str, changed: list[tuple[str, State]]) -> None:
         _ROWS.write(where, [(city, path, *state) for path, state in changed])

@@ -8,7 +8,7 @@ the key and the openings makes that true for everybody.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -33,8 +33,9 @@ class BlindingKey(Base):
 class _Keys:
     """The projection of blinding keys, keyed by account; written once."""
 
-    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, bytes]:
-        return dict(_LOOK.find(where, [(key,) for key in keys], city))
+    def ask(self, where: Where, city: str, keys: Sequence[str]) -> Callable[[], dict[str, bytes]]:
+        found = _LOOK.ask(where, [(key,) for key in keys], city)
+        return lambda: dict(found())
 
     def save(self, where: Where, city: str, changed: list[tuple[str, bytes]]) -> None:
         _ROWS.write(where, [(city, account, key) for account, key in changed])

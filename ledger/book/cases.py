@@ -72,8 +72,9 @@ class CaseState(NamedTuple):
 class _Cases:
     """The projection of cases, keyed by the seq of the first entry."""
 
-    def load(self, where: Where, city: str, keys: Sequence[int]) -> dict[int, CaseState]:
-        return {row[0]: _read(CaseState(*row[1:])) for row in _LOOK.find(where, [(key,) for key in keys], city)}
+    def ask(self, where: Where, city: str, keys: Sequence[int]) -> Callable[[], dict[int, CaseState]]:
+        found = _LOOK.ask(where, [(key,) for key in keys], city)
+        return lambda: {row[0]: _read(CaseState(*row[1:])) for row in found()}
 
     def save(self, where: Where, city: str, changed: list[tuple[int, CaseState]]) -> None:
         _ROWS.write(where, [(city, seq, *_stored(state)) for seq, state in changed])

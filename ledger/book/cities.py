@@ -27,7 +27,7 @@ from ledger.db import Base, Instant, Json
 from ledger.errors import LedgerError, NotFound
 from ledger.proof.checkpoint import vkey
 from ledger.proof.merkle import Frontier
-from ledger.rows import Entities, Where, ask, driver_of, run
+from ledger.rows import Entities, Where, driver_of, run
 from ledger.values import from_milliseconds
 
 
@@ -169,11 +169,14 @@ def take_head(where: Where, city_id: str) -> tuple[City, LogEnd]:
     Raises:
         NotFound: there is none.
     """
-    held = " FOR UPDATE OF heads" if driver_of(where).is_postgresql else ""
-    found = ask(where, _HEAD + held, city_id)
-    if not found:
+    driver = driver_of(where)
+    held = " FOR UPDATE OF heads" if driver.is_postgresql else ""
+    with driver.together():  # with the BEGIN before it
+        asked = driver.execute(_HEAD + held, (city_id,))
+    found = asked.fetchone()
+    if found is None:
         raise NotFound("city", city_id)
-    frontier, last_at, *city = found[0]
+    frontier, last_at, *city = found
     return _CITIES.of(*city), LogEnd(Frontier.from_bytes(bytes(frontier)), from_milliseconds(last_at))
 
 

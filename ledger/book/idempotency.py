@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -73,8 +73,9 @@ class _Answer(NamedTuple):
 class _Answers:
     """The projection of stored answers, keyed by the key's hash; written once."""
 
-    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, _Answer]:
-        return {row[0]: _Answer(*row[1:]) for row in _LOOK.find(where, [(key,) for key in keys], city)}
+    def ask(self, where: Where, city: str, keys: Sequence[str]) -> Callable[[], dict[str, _Answer]]:
+        found = _LOOK.ask(where, [(key,) for key in keys], city)
+        return lambda: {row[0]: _Answer(*row[1:]) for row in found()}
 
     def save(self, where: Where, city: str, changed: list[tuple[str, _Answer]]) -> None:
         _ROWS.write(where, [(city, key, *answer) for key, answer in changed])

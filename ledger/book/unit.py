@@ -43,8 +43,8 @@ Read = TypeVar("Read", covariant=True)
 class Reading(Protocol, Generic[Read]):
     """How one kind of state is read, for many keys at once."""
 
-    def load(self, where: Where, city: str, keys: Sequence[Any]) -> Mapping[Any, Read]:
-        """The saved values, by key; a key that has none is left out."""
+    def ask(self, where: Where, city: str, keys: Sequence[Any]) -> Callable[[], Mapping[Any, Read]]:
+        """Ask for the saved values; they come, by key, from what is returned. A key that has none is left out."""
         ...
 
 
@@ -124,13 +124,17 @@ class Unit:
         staged.append(row)
 
     def fetch(self, places: Iterable[Place]) -> None:
-        """Read what is not known yet of some places, by one statement for each kind."""
+        """Read what is not known yet of some places, by one statement for each kind, all sent at once."""
         missing: dict[Reading[Any], dict[Any, None]] = {}
         for place in places:
             if place not in self._held:
                 missing.setdefault(place[0], {})[place[1]] = None
-        for reading, keys in missing.items():
-            found = reading.load(self.driver, self.city.id, list(keys))
+        with self.driver.together() if len(missing) > 1 else nullcontext():
+            asked = [
+                (reading, keys, reading.ask(self.driver, self.city.id, list(keys))) for reading, keys in missing.items()
+            ]
+        for reading, keys, answer in asked:
+            found = answer()
             for key in keys:
                 self._held[reading, key] = found.get(key)
 
@@ -138,7 +142,7 @@ class Unit:
         """The current value, staged changes included."""
         place = (reading, key)
         if place not in self._held:
-            self._held[place] = reading.load(self.driver, self.city.id, (key,)).get(key)
+            self._held[place] = reading.ask(self.driver, self.city.id, (key,))().get(key)
         return cast("Value | None", self._held[place])
 
     def put(self, projection: Projection[Value], key: Any, value: Value) -> None:

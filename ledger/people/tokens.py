@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -158,8 +158,9 @@ def signed_in(unit: Unit, at: Place) -> Principal | None:
 class _SignIns:
     """The rows of `_FIND`, keyed by the hash of the secret."""
 
-    def load(self, where: Where, city: str, keys: Sequence[str]) -> dict[str, Row]:
-        return {row[0]: row[1:] for row in _LOOK.find(where, [(key,) for key in keys], city)}
+    def ask(self, where: Where, city: str, keys: Sequence[str]) -> Callable[[], dict[str, Row]]:
+        found = _LOOK.ask(where, [(key,) for key in keys], city)
+        return lambda: {row[0]: row[1:] for row in found()}
 
 
 SIGN_INS = _SignIns()

@@ -6,7 +6,7 @@ once where the policy says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -142,16 +142,19 @@ Occasion = tuple[str, str, str, str]
 class _Standings:
     """Everything that a learner's record says about one more check-in; a learner who is not known has none."""
 
-    def load(self, where: Where, city: str, keys: Sequence[Occasion]) -> dict[Occasion, Standing]:
-        found: dict[Occasion, Standing] = {}
-        for *key, secured_at, entry, amount, at, of_activity, today, of_city, total in _STANDING.find(
-            where, keys, city
-        ):
-            first = entry is not None and {"entry": entry, "amount_minor": amount, "at": from_milliseconds(at)}
-            earned = Earned(of_activity, today, of_city, int(total or 0))
-            learner, activity, meeting, day = key
-            found[learner, activity, meeting, day] = Standing(first or None, earned, secured_at is not None)
-        return found
+    def ask(self, where: Where, city: str, keys: Sequence[Occasion]) -> Callable[[], dict[Occasion, Standing]]:
+        found = _STANDING.ask(where, keys, city)
+        return lambda: dict(_standing(*row) for row in found())
+
+
+def _standing(
+    learner: str, activity: str, meeting: str, day: str,
+    secured_at: int | None, entry: int | None, amount: int, at: int,
+    of_activity: int, today: int, of_city: int, total: int | None,
+) -> tuple[Occasion, Standing]:  # fmt: skip
+    first = None if entry is None else {"entry": entry, "amount_minor": amount, "at": from_milliseconds(at)}
+    earned = Earned(of_activity, today, of_city, int(total or 0))
+    return (learner, activity, meeting, day), Standing(first, earned, secured_at is not None)
 
 
 STANDINGS = _Standings()
@@ -195,13 +198,12 @@ TURN, CODE, SEATS = "turn", "code", "seats"
 class _Uses:
     """How often something has been used. It is counted from the check-ins, so there is nothing to save."""
 
-    def load(self, where: Where, city: str, keys: Sequence[Use]) -> dict[Use, int]:
-        found: dict[Use, int] = {}
+    def ask(self, where: Where, city: str, keys: Sequence[Use]) -> Callable[[], dict[Use, int]]:
+        asked = []
         for what, look in _USES.items():
             sought = {(use.activity, use.name): use for use in keys if use.what == what}
-            for activity, name, count in look.find(where, list(sought), city):
-                found[sought[activity, name]] = count
-        return found
+            asked.append((sought, look.ask(where, list(sought), city)))
+        return lambda: {sought[activity, name]: n for sought, found in asked for activity, name, n in found()}
 
     def save(self, where: Where, city: str, changed: list[tuple[Use, int]]) -> None:
         """Nothing: the check-ins are."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ledger.programme.activities import Activity
 from ledger.programme.windows import Window
@@ -12,18 +13,15 @@ from ledger.values import from_milliseconds
 Moment = tuple[str, int]
 """The tag of a code, and an instant in milliseconds."""
 
+Occasion = tuple[Activity, Window | None]
+
 
 class _Occasions:
     """Activities with the explicit session of a moment, if there is one; daily hours are the reader's to judge."""
 
-    def load(self, where: Where, city: str, keys: Sequence[Moment]) -> dict[Moment, tuple[Activity, Window | None]]:
-        found: dict[Moment, tuple[Activity, Window | None]] = {}
-        for tag, moment, meeting, starts_at, ends_at, seats, *activity in _LOOK.find(where, keys, city):
-            window = None
-            if meeting is not None:
-                window = Window(meeting, from_milliseconds(starts_at), from_milliseconds(ends_at), seats)
-            found[tag, int(moment)] = _ACTIVITIES.of(*activity), window
-        return found
+    def ask(self, where: Where, city: str, keys: Sequence[Moment]) -> Callable[[], dict[Moment, Occasion]]:
+        found = _LOOK.ask(where, keys, city)
+        return lambda: dict(_occasion(*row) for row in found())
 
 
 OCCASIONS = _Occasions()
@@ -38,3 +36,12 @@ _LOOK = Look(
     "tag",
     "moment",
 )
+
+
+def _occasion(
+    tag: str, moment: str, meeting: str | None, starts_at: int, ends_at: int, seats: int | None, *activity: Any
+) -> tuple[Moment, Occasion]:
+    window = None
+    if meeting is not None:
+        window = Window(meeting, from_milliseconds(starts_at), from_milliseconds(ends_at), seats)
+    return (tag, int(moment)), (_ACTIVITIES.of(*activity), window)

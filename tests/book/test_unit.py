@@ -155,10 +155,10 @@ def test_a_value_that_changes_often_is_saved_once(installation: Installation) ->
     class Counting:
         saves = 0
 
-        def load(self, session: object, city: str, keys: Sequence[str]) -> dict[str, State]:
-            return {}
+        def ask(self, where: object, city: str, keys: Sequence[str]) -> Callable[[], dict[str, State]]:
+            return dict
 
-        def save(self, session: object, city: str, changed: list[tuple[str, State]]) -> None:
+        def save(self, where: object, city: str, changed: list[tuple[str, State]]) -> None:
             self.saves += len(changed)
 
     projection = Counting()
