@@ -89,7 +89,7 @@ def _accepted(token: Contract, step: tuple[int, int, bytes, list[bytes]]) -> boo
     return False
 
 
-@settings(max_examples=scale(10, 400))
+@settings(max_examples=scale(10, 150))
 @given(data=st.data())
 def test_the_contract_judges_as_the_python_verifier(chain: Evm, history: History, data: st.DataObject) -> None:
     """On random sizes and damaged proofs, contract and `ledger.proof.merkle` accept and refuse the same."""

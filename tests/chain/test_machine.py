@@ -236,4 +236,4 @@ class TokenMachine(RuleBasedStateMachine):
 
 
 TestTokenMachine = TokenMachine.TestCase
-TestTokenMachine.settings = settings(max_examples=scale(15, 500), stateful_step_count=scale(40, 80))
+TestTokenMachine.settings = settings(max_examples=scale(15, 200), stateful_step_count=scale(40, 80))
