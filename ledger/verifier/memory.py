@@ -103,7 +103,7 @@ def _read(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return file.read(SMALL_FILE_BYTES).decode(errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise MemoryFault(f"{path} cannot be read: {error}") from error

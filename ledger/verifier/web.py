@@ -18,6 +18,8 @@ _GONE = frozenset({404, 410})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _GZIP = 31
 """zlib's window bits for a gzip stream."""
+_GZIP_SLACK_BYTES = 1024
+"""What a gzip stream of bytes that cannot be compressed may have on top, beside a hundredth."""
 
 
 class Website:
@@ -72,7 +74,7 @@ class Website:
         headers = {"Accept-Encoding": "gzip, identity", "User-Agent": "kgo-verify"}
         request = urllib.request.Request(self.prefix + path, headers=headers)  # noqa: S310 - http(s), see the opener
         with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(limit + 1)
+            data: bytes = answer.read(limit + limit // 100 + _GZIP_SLACK_BYTES)
             if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
                 data = self._unpacked(path, data, limit)
         if len(data) > limit:
