@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["verify"]:
-        from ledger.proof.verify import main as verify
+        from ledger.verifier.cli import main as verify
 
         return verify(arguments[1:])
     options = _parser().parse_args(arguments)
@@ -280,11 +280,12 @@ def _audit(options: argparse.Namespace) -> int:
     import json
 
     from ledger.book import audit, cities
+    from ledger.verifier import summary
 
     with _open(options) as installation, installation.database.read() as session:
         city = cities.get(session, options.city)
         report = audit.audit(session, city.id, installation.keys.get(city))
-    print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
+    print(json.dumps(report.as_json(), indent=2) if options.json else summary.text(report))
     return 0 if report.ok else 1
 
 

@@ -6,6 +6,7 @@ cores. In CI (`CI=true`) a skipped test fails the run: a test that silently does
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ LAST = ("book", "properties", "city", "api", "log", "web", "journeys", "faults",
 """Folders that run after the others, in this order."""
 
 _skipped: list[str] = []
+_counter = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -126,6 +128,12 @@ def _templates_are_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(Flask.jinja_options, "bytecode_cache", _CompiledTemplates())
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A verifier that a test runs remembers what this test showed it, and nothing else."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_counter)}"))
 
 
 @pytest.fixture(scope="session")

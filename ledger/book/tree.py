@@ -19,7 +19,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.db import Base
-from ledger.proof.merkle import EMPTY_ROOT, NodeReader, consistency_proof, inclusion_proof, range_root, root_of
+from ledger.proof.merkle import EMPTY_ROOT, root_of
+from ledger.proving import NodeReader, consistency_proof, inclusion_proof, range_root
 from ledger.rows import Rows, ask
 
 Made = TypeVar("Made")

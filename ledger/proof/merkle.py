@@ -1,9 +1,8 @@
 """The Merkle tree of RFC 6962 with the proofs of RFC 9162 (sections 2.1.3 and 2.1.4), SHA-256.
 
 Leaves hash as SHA256(0x00 || data) and nodes as SHA256(0x01 || left || right), so a node never passes for a
-leaf. A root does not authenticate the size of its tree: take the size from a signed checkpoint.
-`node(level, index)` is the caller's store: it returns the hash of the perfect subtree over the leaves
-[index << level, (index + 1) << level). Both proofs ask it O(log n) times, all within the tree of that size.
+leaf. A root does not authenticate the size of its tree: take the size from a signed checkpoint. Proofs are made
+in `ledger.proving`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +12,6 @@ from hashlib import sha256
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
 
-NodeReader = Callable[[int, int], bytes]
 NodeSink = Callable[[int, int, bytes], None]
 
 
@@ -31,7 +29,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def _fold(peaks: Sequence[bytes]) -> bytes:
+def fold(peaks: Sequence[bytes]) -> bytes:
     """Join the roots of perfect subtrees, largest first, into the root over all of them."""
     if not peaks:
         return EMPTY_ROOT
@@ -73,7 +71,7 @@ class Frontier:
 
     def root(self) -> bytes:
         """Return the root of the tree."""
-        return _fold(self.peaks)
+        return fold(self.peaks)
 
     def to_bytes(self) -> bytes:
         """Return the size (8 bytes, big-endian) and the peaks, largest subtree first."""
@@ -91,55 +89,6 @@ class Frontier:
 def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the root over `leaf_hashes`."""
     return Frontier().append(leaf_hashes).root()
-
-
-def range_root(start: int, end: int, node: NodeReader) -> bytes:
-    """Return the root over [start, end), where start is a multiple of a power of two >= end - start."""
-    peaks = []
-    while start < end:
-        level = (end - start).bit_length() - 1
-        peaks.append(node(level, start >> level))
-        start += 1 << level
-    return _fold(peaks)
-
-
-def _split(start: int, end: int) -> int:
-    """Return where the left subtree of [start, end) ends: the largest power of two below the width."""
-    return start + (1 << ((end - start - 1).bit_length() - 1))
-
-
-def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
-    """Return the path from leaf `index` to the root of the tree of `size` leaves, leaf end first."""
-    if not 0 <= index < size:
-        raise ProofError(f"a tree of {size} holds no leaf {index}")
-    path, start, end = [], 0, size
-    while end - start > 1:
-        middle = _split(start, end)
-        if index < middle:
-            path.append(range_root(middle, end, node))
-            end = middle
-        else:
-            path.append(range_root(start, middle, node))
-            start = middle
-    return path[::-1]
-
-
-def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
-    """Return the proof that the tree of `old` leaves is a prefix of that of `new`; empty for 0 and new."""
-    if not 0 <= old <= new:
-        raise ProofError(f"a tree of {old} is no prefix of a tree of {new}")
-    path, start, end = [], 0, new
-    while 0 < old < end:
-        middle = _split(start, end)
-        if old <= middle:
-            path.append(range_root(middle, end, node))
-            end = middle
-        else:
-            path.append(range_root(start, middle, node))
-            start = middle
-    if start:
-        path.append(range_root(start, end, node))
-    return path[::-1]
 
 
 def _require_hashes(*hashes: bytes) -> None:

@@ -79,15 +79,15 @@ def parse(data: bytes) -> Policy:
 
 def _define(policy: Policy, grouped: set[str], keyword: str, *words: str) -> None:
     """Take in one line."""
+    if keyword in {"witness", "group"} and words and words[0] in {NONE, *policy.witnesses, *policy.groups}:
+        raise PolicyError("the name is taken")
     match keyword, *words:
         case "log", vkey, *rest if len(rest) < 2:
             policy.logs.append(_new_party(vkey, checkpoint.parse_vkey(vkey), rest, policy.logs))
         case "witness", name, vkey, *rest if len(rest) < 2:
-            _require_new(policy, name)
-            known = policy.witnesses.values()
-            policy.witnesses[name] = _new_party(vkey, cosignature.parse_vkey(vkey), rest, known)
+            key = cosignature.parse_vkey(vkey)
+            policy.witnesses[name] = _new_party(vkey, key, rest, policy.witnesses.values())
         case "group", name, threshold, _, *_:
-            _require_new(policy, name)
             _add_group(policy, grouped, name, threshold, list(words[2:]))
         case "quorum", name:
             if policy.quorum is not None or name not in {NONE, *policy.witnesses, *policy.groups}:
@@ -95,11 +95,6 @@ def _define(policy: Policy, grouped: set[str], keyword: str, *words: str) -> Non
             policy.quorum = name
         case _:
             raise PolicyError("not a log, witness, group or quorum as the format has them")
-
-
-def _require_new(policy: Policy, name: str) -> None:
-    if name in {NONE, *policy.witnesses, *policy.groups}:
-        raise PolicyError("the name is taken")
 
 
 def _new_party(vkey: str, key: VerifierKey, url: Sequence[str], known: Iterable[Party]) -> Party:
@@ -110,13 +105,10 @@ def _new_party(vkey: str, key: VerifierKey, url: Sequence[str], known: Iterable[
 
 def _add_group(policy: Policy, grouped: set[str], name: str, threshold: str, members: list[str]) -> None:
     for member in members:
-        if member not in policy.witnesses and member not in policy.groups:
-            raise PolicyError("a member is not defined before")
-        if member in grouped:
-            raise PolicyError("a name is a member once")
+        if member in grouped or member not in {*policy.witnesses, *policy.groups}:
+            raise PolicyError("a member is not defined before, or is one already")
         grouped.add(member)
-    words = {"all": len(members), "any": 1}
-    count = words.get(threshold) or (int(threshold) if _count(threshold) else 0)
+    count = {"all": len(members), "any": 1}.get(threshold, 0) or (int(threshold) if _count(threshold) else 0)
     if not 1 <= count <= len(members):
         raise PolicyError("the threshold is not from 1 to the number of members")
     policy.groups[name] = (count, members)

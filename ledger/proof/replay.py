@@ -3,18 +3,21 @@
 Every institutional account is replayed exactly, with every case and every total. Learners are one account,
 the sum of all, unless openings name them: then each has its own, and what no opening names is one pool, which
 must net to zero at the end. No account but `issuance` goes below zero after any entry, holds counted.
-Memory: 17 bytes an entry for the cases (any may still be reversed), and the accounts.
+Memory: the accounts (institutions, and learners if they are named), and what `cases` takes, since any case may
+still be refunded or reversed.
 """
 
-from array import array
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableSequence
+from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
 
 from ledger.proof.rules import REVERSIBLE, STILL
 
 Sink = Callable[[str, int | None, str], None]
+Case = tuple[int, int, int, int]
+Cases = MutableSequence[Case]
 
 LEARNERS, ERASED = "learner", "learner:(erased)"
 SUMS = dict.fromkeys(("treasury", "budget", "learner", "sponsor"), "circulating")
@@ -23,6 +26,8 @@ SUMS |= {"bridge": "bridged", "suspense": "bridged"}
 
 # What may still happen to a case, kept at the seq of its first entry.
 _OVER, _OPEN, _REDEEMED, _HELD, _MOVED, _BRIDGED = range(6)
+_MOST = 2**63 - 1  # several postings may move more; their mirror is judged by each amount, in the tag
+_NO_CASE: Case = (_OVER, 0, 0, 0)
 _STATE_WORDS = ("nothing or already ended", "reversible", "redeemed", "held", "moved", "bridged")
 _FIRST = dict.fromkeys(REVERSIBLE, _OPEN) | {"redeem": _REDEEMED, "hold": _HELD, "bridge_out": _BRIDGED}
 # By kind of a later entry: the states of the case that it needs, and the state that it leaves.
@@ -34,16 +39,27 @@ _NEXT = {
     "reverse": ({_OPEN, _REDEEMED}, _OVER),
     "bridge_cancel": ({_BRIDGED}, _OVER),
 }
+_STATE = ("size", "city", "balances", "held", "rewards", "sales", "_at", "_secret")  # what `state` keeps
 _MIRRORED = frozenset({"refund", "reverse", "bridge_cancel"})
 _PARTIAL = frozenset({"capture", "refund"})
 
 
-class Replay:
-    """A city's books after the entries applied so far; findings go to `report(code, seq, message)`."""
+def _number(timestamp: str) -> int:
+    """Return the digits of a time as a number, which orders as the times do."""
+    return int("".join(filter(str.isdigit, timestamp)))
 
-    def __init__(self, report: Sink, *, opened: bool = False) -> None:
+
+class Replay:
+    """A city's books after the entries applied so far; findings go to `report(code, seq, message)`.
+
+    `cases` has for each entry (state of the case it opened, what may still move back or is held, tag of its accounts,
+    when a hold expires), four numbers of 64 bits. A plain list will do; it may be the one that another replay left.
+    """
+
+    def __init__(self, report: Sink, *, opened: bool = False, cases: Cases | None = None) -> None:
         self._report = report
         self._unnamed = ERASED if opened else LEARNERS
+        self._cases: Cases = [] if cases is None else cases
         self.size = 0
         self.city: str | None = None
         self.balances: defaultdict[str, int] = defaultdict(int)
@@ -51,11 +67,17 @@ class Replay:
         self.rewards: defaultdict[str, int] = defaultdict(int)  # by activity, net of what was reversed
         self.sales: defaultdict[str, int] = defaultdict(int)  # by shop, net of refunds and reversals
         self._at = ""
-        self._states = bytearray()
-        self._left = array("q")  # what may still move back, or what is held
-        self._tags = array("q")  # the accounts of the case's first entry, see _tag
-        self._expiries: dict[int, str] = {}
         self._secret = token_hex(16)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the replay goes by beside its cases, as plain values."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take up where the replay that left this `state`, and these cases, stood."""
+        for name in _STATE:
+            counted = isinstance(getattr(self, name), defaultdict)
+            setattr(self, name, defaultdict(int, state[name]) if counted else state[name])
 
     def apply(self, leaf: dict[str, Any], accounts: Mapping[tuple[int, str], str] | None = None) -> None:
         """Apply the next entry, which `check_entry_shape` has passed and whose seq is `size`.
@@ -105,37 +127,33 @@ class Replay:
 
     def _advance(self, leaf: dict[str, Any], moves: list[tuple[str, str, int]]) -> None:
         """Open the case that this entry begins, or take a step in the case that it names."""
-        kind, postings, total = leaf["kind"], leaf["postings"], sum([amount for _, _, amount in moves])
+        kind, total = leaf["kind"], min(sum([amount for _, _, amount in moves]), _MOST)
         state = _FIRST.get(kind, _OVER)
-        self._states.append(state)
-        self._left.append(total if state else 0)
-        self._tags.append(self._tag(postings) if state else 0)
+        expiry = _number(leaf["ref"]["expires_at"]) if kind == "hold" else 0
+        self._cases.append((state, total, self._tag(leaf["postings"]), expiry) if state else _NO_CASE)
         if kind == "hold":
-            self._expiries[leaf["seq"]] = leaf["ref"]["expires_at"]
             self.held[moves[0][0]] += total
         elif kind in _NEXT:
             origin = leaf["ref"]["origin"]
-            if problem := self._step_problem(leaf, origin, total):
+            before, left, tag, expiry = case = self._cases[origin]
+            if problem := self._step_problem(leaf, total, case):
                 self._report("CASE_VIOLATION", leaf["seq"], problem)
                 return
-            left = self._left[origin]
-            if self._states[origin] == _HELD:
+            if before == _HELD:
                 self.held[moves[0][0]] -= left
-                del self._expiries[origin]
-            self._left[origin] = total if kind == "capture" else left - total
-            self._states[origin] = _NEXT[kind][1]
+            self._cases[origin] = (_NEXT[kind][1], total if kind == "capture" else left - total, tag, expiry)
 
-    def _step_problem(self, leaf: dict[str, Any], origin: int, total: int) -> str | None:
-        kind, left, state = leaf["kind"], self._left[origin], self._states[origin]
+    def _step_problem(self, leaf: dict[str, Any], total: int, case: Case) -> str | None:
+        kind, origin, (state, left, tag, expiry) = leaf["kind"], leaf["ref"]["origin"], case
         if state not in _NEXT[kind][0]:
             return f"{kind} of entry {origin}, which is {_STATE_WORDS[state]}"
-        if self._tags[origin] != self._tag(leaf["postings"], mirrored=kind in _MIRRORED):
+        if tag != self._tag(leaf["postings"], mirrored=kind in _MIRRORED):
             return f"{kind} between other accounts than entry {origin}"
         if total > left or (total < left and kind not in _PARTIAL):
             return f"{kind} of {total} where entry {origin} leaves {left}"
-        expiry = self._expiries.get(origin, "")
-        if (kind == "hold_expire" and leaf["at"] < expiry) or (kind == "capture" and leaf["at"] > expiry):
-            return f"{kind} at {leaf['at']} of a hold that expires at {expiry}"
+        at = _number(leaf["at"])
+        if (kind == "hold_expire" and at < expiry) or (kind == "capture" and at > expiry):
+            return f"{kind} at {at} of a hold that expires at {expiry}"
         return None
 
     def _tag(self, postings: list[dict[str, Any]], *, mirrored: bool = False) -> int:
@@ -145,9 +163,10 @@ class Replay:
         """
         giver, taker = ("to", "from") if mirrored else ("from", "to")
         if len(postings) == 1:
-            return hash(f"{self._secret} {postings[0][giver]} {postings[0][taker]}")
-        moves = ";".join([f"{item[giver]} {item[taker]} {item['amount']}" for item in postings])
-        return hash(f"{self._secret} {moves}")
+            moves = f"{self._secret} {postings[0][giver]} {postings[0][taker]}"
+        else:
+            moves = ";".join([self._secret, *(f"{item[giver]} {item[taker]} {item['amount']}" for item in postings)])
+        return int.from_bytes(blake2b(moves.encode(), digest_size=8).digest(), "big", signed=True)
 
     def _count(self, source: str, target: str, amount: int) -> None:
         """Add to the figures per activity and shop: rewards, sales and what undoes them join these types."""

@@ -50,9 +50,8 @@ ROLES = frozenset({"learner", "steward", "treasurer", "operator", "integrator", 
 ASSURANCES = ("poster", "kiosk", "code", "staff", "double")
 TOTALS = ("issued", "circulating", "redeemed", "bridged", "expired", "held")
 
-LEAF_MEMBERS = frozenset(
-    ("v", "city", "seq", "id", "kind", "at", "actor", "key", "postings", "ref", "evidence", "rule")
-)
+LEAF_MEMBERS = frozenset({"v", "city", "seq", "id", "kind", "at", "actor", "key", "postings", "ref"})
+LEAF_MEMBERS |= {"evidence", "rule"}
 REF_IDS = frozenset({"activity", "session", "place", "promotion", "shop"})
 REF_MEMBERS = REF_IDS | {"origin", "expires_at", "policy", "totals", "reason"}
 _POSTING_MEMBERS = frozenset({"from", "to", "amount"})
@@ -167,11 +166,8 @@ def _document_problem(kind: str, member: str, value: Any) -> str | None:
     """Judge the two members that hold objects, each allowed in one kind of entry."""
     if type(value) is not dict or kind != {"policy": "policy", "totals": "attest"}[member]:
         return f"ref.{member} is not an object or stands in the wrong kind"
-    if member == "totals" and not all(
-        name in TOTALS and type(total) is int and total >= 0 for name, total in value.items()
-    ):
-        return "ref.totals has a member that is not a total"
-    return None
+    wrong = [name for name, total in value.items() if name not in TOTALS or type(total) is not int or total < 0]
+    return "ref.totals has a member that is not a total" if member == "totals" and wrong else None
 
 
 def read_plain(line: bytes) -> dict[str, Any] | None:

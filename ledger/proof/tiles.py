@@ -1,31 +1,16 @@
 """Where the hashes and the entries of a log lie: the geometry of C2SP tlog-tiles, tiles of height 8.
 
 Tile (L, N) holds up to 256 hashes of level 8L, those of the subtrees N*256 .. N*256+255; a tile with fewer
-is partial and carries its width in its path. Levels between 8L and 8L+8 are hashed up from the tile.
+is partial and carries its width in its path. Bundle N holds the entries of tile (0, N).
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from ledger.proof.merkle import HASH_BYTES, NodeReader, ProofError, root_of
+from ledger.proof.merkle import ProofError
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + 0xFFFF)
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One tile of a tree: its level, its index on that level, and how many hashes it holds (1..256)."""
-
-    level: int
-    index: int
-    width: int = TILE_WIDTH
-
-    @property
-    def path(self) -> str:
-        """Return the tile's path below the log's prefix."""
-        return tile_path(self.level, self.index, self.width)
 
 
 def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
@@ -48,37 +33,6 @@ def _numbered(index: int, width: int) -> str:
     while index := index // 1000:
         text = f"x{index % 1000:03}/{text}"
     return text if width == TILE_WIDTH else f"{text}.p/{width}"
-
-
-def tile_of(level: int, index: int, size: int) -> tuple[Tile, int, int]:
-    """Return the tile that holds node (level, index) in the tree of `size` leaves.
-
-    With it come the node's level within the tile (0..7) and its index on that level, for `node_from_tile`.
-    """
-    if min(level, index) < 0 or (index + 1) << level > size:
-        raise ProofError(f"a tree of {size} has no whole subtree ({level}, {index})")
-    tile_level, inner_level = divmod(level, TILE_HEIGHT)
-    tile_index, inner_index = divmod(index, TILE_WIDTH >> inner_level)
-    width = min(TILE_WIDTH, (size >> TILE_HEIGHT * tile_level) - tile_index * TILE_WIDTH)
-    return Tile(tile_level, tile_index, width), inner_level, inner_index
-
-
-def node_from_tile(tile_bytes: bytes, level_in_tile: int, index: int) -> bytes:
-    """Return the hash of the subtree over the tile's hashes [index << level, (index + 1) << level)."""
-    start, end = index << level_in_tile, (index + 1) << level_in_tile
-    if len(tile_bytes) % HASH_BYTES or not 0 <= start < end <= len(tile_bytes) // HASH_BYTES:
-        raise ProofError(f"the tile does not hold node ({level_in_tile}, {index})")
-    return root_of(tile_bytes[at * HASH_BYTES : (at + 1) * HASH_BYTES] for at in range(start, end))
-
-
-def node_reader(read_tile: Callable[[Tile], bytes], size: int) -> NodeReader:
-    """Return a `node(level, index)` for the proofs of `merkle` over the tree of `size`, served from tiles."""
-
-    def node(level: int, index: int) -> bytes:
-        tile, inner_level, inner_index = tile_of(level, index, size)
-        return node_from_tile(read_tile(tile), inner_level, inner_index)
-
-    return node
 
 
 def encode_bundle(entries: Iterable[bytes]) -> bytes:

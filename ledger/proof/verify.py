@@ -1,87 +1,23 @@
-"""`kgo verify`: judges an exported log with neither server nor database.
+"""Judges a log with neither server nor database; `ledger.verifier` brings the bytes and shows the verdict.
 
 In one pass over the lines: each is one canonical entry in its place, the leaves make the signed root, the
-recounted size is the signed size, and money obeys the rules at every prefix (`replay`). What breaks the
-order of the lines ends the replay, since everything after it would be judged by wrong balances; hashing
-and counting go on. Nothing in an export raises: it is reported, and what could not be checked is said.
+recounted size is the signed size, money obeys the rules at every prefix (`replay`), and this history leads to
+every other checkpoint that is known. What breaks the order of the lines ends the replay: everything after it would
+be judged by wrong balances. Nothing in a log raises: it is reported, and what could not be checked is said.
 """
 
-import argparse
-import json
-import sys
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ledger.proof import checkpoint as notes
 from ledger.proof.checkpoint import Checkpoint, CheckpointError
 from ledger.proof.encoding import MAX_INT, EncodingError, canonical, parse
-from ledger.proof.export import Export, ExportError, Openings, lines
 from ledger.proof.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from ledger.proof.replay import Replay
+from ledger.proof.openings import Line, Openings
+from ledger.proof.policy import Policy
+from ledger.proof.replay import Cases, Replay
 from ledger.proof.report import Report
 from ledger.proof.rules import check_entry_shape, read_plain
-
-Progress = Callable[[int, int | None], None]
-_BATCH = 4096
-
-
-def verify_export(
-    path: str | Path, *, vkey: str | None = None, seen: str | None = None, progress: Progress | None = None
-) -> Report:
-    """Verify the export at `path`.
-
-    `vkey` is the log's key from a source you trust (otherwise the export's own is used, and the report says
-    so); `seen` a checkpoint of the same log from elsewhere; `progress(done, total)` is called now and then.
-    """
-    report = Report()
-    try:
-        with Export(Path(path)) as export:
-            head, other = _heads(export, vkey, seen, report)
-            stream = export.open("entries.ndjson")
-            if stream is None:
-                report.add("VERIFICATION_INCOMPLETE", None, "entries.ndjson is missing")
-                return report
-            openings = export.open("openings.ndjson")
-            walk = _Walk(report, head, other, Openings(openings, report.add) if openings else None)
-            try:
-                walk.run(stream, progress)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                report.add("HASH_MISMATCH", walk.expected, f"the archive is damaged: {error}")
-            walk.conclude()
-    except (ExportError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        report.add("VERIFICATION_INCOMPLETE", None, f"the export cannot be read: {error}")
-    return report
-
-
-def _heads(export: Export, vkey: str | None, seen: str | None, report: Report) -> list[Checkpoint | None]:
-    """Return the export's checkpoint and the one seen elsewhere, as far as they can be used."""
-    own_key, text = (export.text("vkey") or "").removesuffix("\n"), export.text("checkpoint")
-    if vkey is None:
-        report.unchecked.append("that the key, which came with the export, is the one the log publishes")
-    elif own_key and own_key != vkey:
-        report.add("BAD_SIGNATURE", None, "the export carries another key than the one given")
-    if seen is None:
-        report.unchecked.append("whether a later checkpoint exists: none was given to compare with")
-    if text is None:
-        report.add("VERIFICATION_INCOMPLETE", None, "the checkpoint is missing")
-    if not (key := vkey or own_key):
-        report.add("VERIFICATION_INCOMPLETE", None, "there is no key to check signatures with")
-    heads: list[Checkpoint | None] = []
-    for what, note in (("the checkpoint", text), ("the checkpoint seen elsewhere", seen)):
-        head = None
-        try:
-            # An unsigned head still says which root to expect, so that more damage can be named.
-            head = notes.parse(note) if note is not None else None
-            if note is not None and key:
-                notes.verify(note, key)
-                report.checked.append(f"the signature of {what}")
-        except CheckpointError as error:
-            report.add("BAD_SIGNATURE", None, f"{what}: {error}")
-        heads.append(head)
-    return heads
 
 
 def _read_entry(line: bytes) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
@@ -100,121 +36,170 @@ def _read_entry(line: bytes) -> tuple[dict[str, Any] | None, tuple[str, str] | N
     return leaf, ("CASE_VIOLATION", problem) if problem else None
 
 
-class _Walk:
-    """One pass over the entries: what was expected, hashed and replayed so far."""
+class Verification:
+    """One pass over a log: what was expected, hashed and replayed so far, and the report of it.
+
+    `note` is the log's checkpoint and `vkey` its key (None for what is missing); `known` has other checkpoints
+    of it, under what to call each; `policy` says whose cosignatures the checkpoint must bear; `openings` are
+    the lines of openings.ndjson; `cases` is for `Replay`.
+    """
 
     def __init__(
-        self, report: Report, head: Checkpoint | None, seen: Checkpoint | None, openings: Openings | None
+        self,
+        note: str | None,
+        vkey: str | None,
+        *,
+        known: Mapping[str, str] | None = None,
+        policy: Policy | None = None,
+        openings: Iterable[Line] | None = None,
+        cases: Cases | None = None,
     ) -> None:
-        self._report, self._head, self._seen, self._openings = report, head, seen, openings
-        self._replay = Replay(report.add, opened=openings is not None)
+        self.report = report = Report()
+        if note is None:
+            report.add("VERIFICATION_INCOMPLETE", None, "the checkpoint is missing")
+        if not vkey:
+            report.add("VERIFICATION_INCOMPLETE", None, "there is no key to check signatures with")
+        self._note, (self.head, self._signed) = note, self._read_head("the checkpoint", note, vkey)
+        if policy is not None and note is not None:
+            self._check_policy(policy, note, vkey)
+        heads = [(what, text, *self._read_head(what, text, vkey)) for what, text in (known or {}).items()]
+        self._known = [(what, text, head) for what, text, head, signed in heads if head and signed]
+        self._openings = None if openings is None else Openings(openings, report.add)
+        self._replay = Replay(report.add, opened=openings is not None, cases=cases)
         self._broken_at: int | None = None
-        self._tree, self._hashes = Frontier(), list[bytes]()
-        self._roots = {0: EMPTY_ROOT}  # by size, where a checkpoint wants to know
-        self._lines = 0
-        self.expected = 0
+        self._tree, self._roots = Frontier(), {0: EMPTY_ROOT}  # by size, where a checkpoint wants to know
+        self.size = self._expected = 0
 
-    def run(self, stream: BinaryIO, progress: Progress | None) -> None:
-        """Read the lines up to the signed size."""
-        total = self._head.size if self._head else None
-        marks = {head.size for head in (self._head, self._seen) if head}
-        for line, problem in lines(stream):
-            if self._lines == total:
-                self._report.add("VERIFICATION_INCOMPLETE", total, "there are lines that the checkpoint does not cover")
-                break
-            self._hashes.append(leaf_hash(line))
-            self._lines += 1
-            self._judge(line, problem)
-            if self._lines in marks or len(self._hashes) == _BATCH:
-                self._flush()
-                if progress:
-                    progress(self._lines, total)
+    def _read_head(self, what: str, note: str | None, vkey: str | None) -> tuple[Checkpoint | None, bool]:
+        """Return the checkpoint in `note`, and whether it is rightly signed: if not, it may still guide."""
+        head = None
+        try:
+            head = None if note is None else notes.parse(note)
+            if note is not None and vkey:
+                notes.verify(note, vkey)
+                self.report.checked.append(f"the signature of {what}")
+                return head, True
+        except CheckpointError as error:
+            self.report.add("BAD_SIGNATURE", None, f"{what}: {error}")
+        return head, False
 
-    def _flush(self) -> None:
-        self._tree, self._hashes = self._tree.append(self._hashes), []
-        self._roots[self._lines] = self._tree.root()
+    def _check_policy(self, policy: Policy, note: str, vkey: str | None) -> None:
+        if policy.logs and vkey not in [party.vkey for party in policy.logs]:
+            self.report.add("BAD_SIGNATURE", None, "the policy accepts other logs, not this one")
+        try:
+            cosigners = ", ".join(sorted(found := policy.cosigners(note))) or "nobody"
+            if policy.satisfied(found):
+                self.report.checked.append(f"the policy's quorum; cosigned by {cosigners}")
+            else:
+                self.report.add("BAD_SIGNATURE", None, f"the policy's quorum has not cosigned; {cosigners} did")
+        except CheckpointError as error:
+            self.report.add("BAD_SIGNATURE", None, f"the checkpoint: {error}")
 
-    def _judge(self, line: bytes, problem: str | None) -> None:
+    def state(self) -> dict[str, Any] | None:
+        """Return where the pass stands, beside its cases, or None if it found anything or follows openings."""
+        if self.report.counts or self._openings:
+            return None
+        roots = {str(size): root.hex() for size, root in self._roots.items()}
+        return {"tree": self._tree.to_bytes().hex(), "roots": roots, "replay": self._replay.state()}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where a pass with this `state` and these cases stood, before anything was fed to this one."""
+        self._replay.resume(state["replay"])
+        self._tree = Frontier.from_bytes(bytes.fromhex(state["tree"]))
+        self._roots = {int(size): bytes.fromhex(root) for size, root in state["roots"].items()}
+        self.size = self._expected = self._tree.size
+        if self._replay.size != self.size or self._marks(0, self.size) - self._roots.keys():
+            raise ValueError("tree and books are not of one size, or a root that is wanted lies behind")
+
+    def _marks(self, low: int, high: int) -> set[int]:
+        """Return the sizes above `low`, up to `high`, of which a checkpoint wants the root."""
+        return {head.size for _, _, head in self._known if low < head.size <= high}
+
+    def feed(self, lines: Sequence[Line]) -> list[bytes]:
+        """Judge the next lines, up to the signed size; return the leaf hashes of those that belong to it."""
+        total = self.head.size if self.head else None
+        if total is not None and self.size + len(lines) > total:
+            self.report.add("VERIFICATION_INCOMPLETE", total, "there are lines that the checkpoint does not cover")
+            lines = lines[: total - self.size]
+        hashes = [leaf_hash(line) for line, _ in lines]
+        start, end = self.size, self.size + len(lines)
+        for mark in sorted(self._marks(start, end)):
+            self._tree = self._tree.append(hashes[self._tree.size - start : mark - start])
+            self._roots[mark] = self._tree.root()
+        self._tree = self._tree.append(hashes[self._tree.size - start :])
+        self.size = end
+        for place, (line, problem) in enumerate(lines, start):
+            self._judge(line, problem, place)
+        return hashes
+
+    def _judge(self, line: bytes, problem: str | None, place: int) -> None:
         leaf, damage = (None, ("HASH_MISMATCH", problem)) if problem else _read_entry(line)
-        seq = leaf["seq"] if leaf else self.expected
-        if seq != self.expected:
+        seq = leaf["seq"] if leaf else self._expected
+        if seq != self._expected:
             damage = ("SEQUENCE_GAP", f"entry {seq} stands in its place")
         if damage:
-            self._report.add(damage[0], self.expected, damage[1])
-            self._broken_at = self.expected if self._broken_at is None else self._broken_at
+            self.report.add(damage[0], self._expected, damage[1])
+            self._broken_at = self._expected if self._broken_at is None else self._broken_at
         elif self._broken_at is None and leaf:
             self._replay.apply(leaf, self._openings.accounts(leaf) if self._openings else None)
-        self.expected = seq + 1
+        self._expected = seq + 1
 
-    def conclude(self) -> None:
-        """Compare the roots with the checkpoints and fill in the report."""
-        self._flush()
-        report, replay = self._report, self._replay
-        report.city, report.size, report.root = replay.city, self._lines, self._tree.root()
-        report.totals, report.activities, report.shops = (
-            replay.totals(),
-            dict(replay.rewards),
-            dict(replay.sales),
-        )
+    def conclude(self, *, cut_short: bool = False) -> Report:
+        """Compare the roots with the checkpoints, fill in the report and return it.
+
+        `cut_short`: the lines ended where they could not be read any further, which is reported already.
+        """
+        report, replay = self.report, self._replay
+        report.city, report.size, report.root = replay.city, self.size, self._tree.root()
+        report.totals, report.activities, report.shops = replay.totals(), dict(replay.rewards), dict(replay.sales)
         whose = "each learner's balance" if self._openings else "the sum of learners' balances"
         books = f"every institution's balance, {whose}, cases and totals"
-        if self._broken_at is None:
-            report.checked.append(f"{books} at each of {self._lines} entries")
+        if self._broken_at is None and not cut_short:
+            report.checked.append(f"{books} at each of {self.size} entries")
             if self._openings:
                 self._openings.accounts(None)
             replay.finish()
         else:
-            report.unchecked.append(f"{books} from entry {self._broken_at} on")
+            report.unchecked.append(f"{books} from entry {min(self._broken_at or self.size, self.size)} on")
         if not self._openings:
-            report.unchecked.append("each learner's balance: the export holds no openings")
-        self._compare_roots()
+            report.unchecked.append("each learner's balance: there are no openings")
+        rooted = self._compare_root(cut_short=cut_short)
+        for what, note, known in self._known:
+            self._compare(what, note, known, rooted=rooted)
+        report.sealed = self._signed and rooted and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}
+        return report
 
-    def _compare_roots(self) -> None:
-        head, seen, report = self._head, self._seen, self._report
-        if head:
-            report.origin = head.origin
-            if self._lines < head.size and self.expected < head.size:
-                message = f"the entries from here to {head.size - 1}, which the checkpoint covers, are missing"
-                report.add("SEQUENCE_GAP", self.expected, message)
-            elif self._lines < head.size:
-                report.unchecked.append("the root: lines are missing")
-            elif self._roots[head.size] != head.root:
-                report.add("HASH_MISMATCH", None, f"the first {head.size} entries do not make the signed root")
-            else:
-                report.checked.append(f"the root over {head.size} entries")
-        if seen:
-            if seen.size > (head.size if head else self._lines):
-                report.add("BEHIND_ANCHOR", self._lines, f"a checkpoint of {seen.size} entries exists elsewhere")
-            elif self._roots.get(seen.size, seen.root) != seen.root:
-                report.add("SPLIT_VIEW", None, f"elsewhere the first {seen.size} entries have another root")
+    def _compare_root(self, *, cut_short: bool) -> bool:
+        """Say whether the entries make the root of the checkpoint."""
+        head, report = self.head, self.report
+        if not head:
+            return False
+        report.origin = head.origin
+        if self.size < head.size and self._expected < head.size and not cut_short:
+            message = f"the entries from here to {head.size - 1}, which the checkpoint covers, are missing"
+            report.add("SEQUENCE_GAP", self._expected, message)
+        elif self.size < head.size:
+            report.unchecked.append("the root: lines are missing")
+        elif self._tree.root() != head.root:
+            report.add("HASH_MISMATCH", None, f"the first {head.size} entries do not make the signed root")
+        else:
+            report.checked.append(f"the root over {head.size} entries")
+            return True
+        return False
 
-
-def _bar(done: int, total: int | None) -> None:
-    sys.stderr.write(f"\r{done:,} of {'?' if total is None else f'{total:,}'} entries" + "\n" * (done == total))
-    sys.stderr.flush()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0 if all holds, 1 with findings, 2 if it was called wrongly."""
-    parser = argparse.ArgumentParser(prog="kgo verify", description="Verify an exported log, offline.")
-    parser.add_argument("path", type=Path, help="directory or zip with entries.ndjson, checkpoint and vkey")
-    parser.add_argument("--vkey", help="the log's verifier key, from a source that you trust")
-    parser.add_argument("--seen", type=Path, help="file with a checkpoint of this log that you saw elsewhere")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    try:
-        options = parser.parse_args(argv)
-        if not options.path.exists():
-            parser.error(f"{options.path} does not exist")
-        seen = options.seen.read_text("utf-8", "replace") if options.seen else None
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
-    except OSError as error:
-        sys.stderr.write(f"kgo verify: {error}\n")
-        return 2
-    report = verify_export(options.path, vkey=options.vkey, seen=seen, progress=_bar if sys.stderr.isatty() else None)
-    sys.stdout.write((json.dumps(report.as_json(), indent=2) if options.json else report.text()) + "\n")
-    return 0 if report.ok else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    def _compare(self, what: str, note: str, known: Checkpoint, *, rooted: bool) -> None:
+        """Say whether this history leads to another checkpoint that is known, or it to this one."""
+        head, evidence = self.head, [text for text in (note, self._note) if text]
+        if known.size > (head.size if head else self.size):
+            message = f"{what} is of {known.size} entries: there is more than is shown here"
+            self.report.add("BEHIND_ANCHOR", self.size, message, *evidence)
+        elif head and known.size == head.size and known.root != head.root:
+            message = f"{what} gives the same {known.size} entries another root"
+            self.report.add("SPLIT_VIEW", None, message, *evidence)
+        elif not rooted and (head or known.size not in self._roots):
+            self.report.unchecked.append(f"whether this log extends {what}")
+        elif self._roots[known.size] != known.root:
+            message = f"{what} gives the first {known.size} entries another root"
+            self.report.add("SPLIT_VIEW", None, message, *evidence)
+        else:
+            self.report.checked.append(f"that the log extends {what}, of {known.size} entries")

@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from ledger.proof.verify import main as verify
+from ledger.verifier.cli import main as verify
 from tests.api.client import Town
 
 

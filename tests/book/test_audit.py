@@ -10,7 +10,7 @@ import pytest
 from ledger.book import accounts, audit, entries, transfers
 from ledger.book.unit import Unit
 from ledger.proof.merkle import leaf_hash, root_of
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.factories import CITY, Installation, add_city, live_through
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.browser.site import LAPTOP, Site
 
 

@@ -22,7 +22,8 @@ from eth_tester.exceptions import TransactionFailed
 from eth_utils.abi import abi_to_signature, collapse_if_tuple
 from eth_utils.crypto import keccak
 
-from ledger.proof.merkle import Frontier, consistency_proof
+from ledger.proof.merkle import Frontier
+from ledger.proving import consistency_proof
 from tests.servers import ROOT
 
 ARTIFACTS = ROOT / "contracts" / "artifacts"

@@ -15,7 +15,7 @@ from ledger.db import Database, upgrade
 from ledger.errors import Refused
 from ledger.installation import Installation, assemble
 from ledger.proof.encoding import parse
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.counts import scale
 
 CITY = "khon-kaen"

@@ -18,7 +18,7 @@ from ledger.installation import Installation, open_installation
 from ledger.people.learners import Learner
 from ledger.proof.checkpoint import verify
 from ledger.proof.merkle import Frontier, leaf_hash
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.factories import CITY
 from tests.faults.acts import KINDS, effects, entries_of
 from tests.faults.clients import Command, Record

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.commerce.street import Street
 from tests.counts import scale
 from tests.factories import Installation

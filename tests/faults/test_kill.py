@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ledger.book import entries, seal
 from ledger.proof.checkpoint import verify
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.counts import scale
 from tests.factories import CITY, Installation, install, reopen
 from tests.faults.worker import Worker

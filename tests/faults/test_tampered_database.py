@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 from ledger.book import seal, tree
 from ledger.book.seal import LogBehindPublished
 from ledger.proof.merkle import Frontier, leaf_hash
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.factories import CITY, Installation, install, live_through, reopen
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.book import tree
 from ledger.db import upgrade
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.counts import scale
 from tests.factories import install, live_through
 

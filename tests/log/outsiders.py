@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger import proving
 from ledger.log.submission import request_body
 from ledger.proof import checkpoint, merkle
 from ledger.proof.checkpoint import Checkpoint, sign_note
@@ -30,7 +31,7 @@ class Outsider:
 
     def root(self, size: int) -> bytes:
         """The root at a size."""
-        return merkle.range_root(0, size, self._node) if size else merkle.EMPTY_ROOT
+        return proving.range_root(0, size, self._node) if size else merkle.EMPTY_ROOT
 
     def note(self, size: int, *, more: str = "", key: Ed25519PrivateKey | None = None) -> str:
         """The signed checkpoint at a size, with extension lines if given, by another key if given."""
@@ -38,7 +39,7 @@ class Outsider:
 
     def proof(self, old: int, new: int) -> list[bytes]:
         """The consistency proof."""
-        return merkle.consistency_proof(old, new, self._node)
+        return proving.consistency_proof(old, new, self._node)
 
     def request(self, old: int, new: int) -> bytes:
         """The body of a request that is as it should be."""

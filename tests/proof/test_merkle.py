@@ -11,14 +11,13 @@ from ledger.proof.merkle import (
     EMPTY_ROOT,
     Frontier,
     ProofError,
-    consistency_proof,
-    inclusion_proof,
     leaf_hash,
     node_hash,
     root_of,
     verify_consistency,
     verify_inclusion,
 )
+from ledger.proving import consistency_proof, inclusion_proof
 from tests.counts import scale
 
 # The eight leaves of the certificate-transparency reference tree, and its root after each of them.

@@ -9,7 +9,8 @@ from tlog_scales.tlog import InclusionProof
 from ledger.proof import checkpoint, receipt
 from ledger.proof.checkpoint import CheckpointError
 from ledger.proof.encoding import EncodingError, canonical
-from ledger.proof.merkle import ProofError, inclusion_proof, leaf_hash, root_of
+from ledger.proof.merkle import ProofError, leaf_hash, root_of
+from ledger.proving import inclusion_proof
 from tests.counts import scale
 from tests.proof.logs import KEY, ORIGIN, VKEY, Log, day, edited, signed
 

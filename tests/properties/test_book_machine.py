@@ -35,8 +35,8 @@ from ledger.city import export
 from ledger.errors import LedgerError, Refused
 from ledger.proof import checkpoint, merkle
 from ledger.proof.encoding import timestamp
-from ledger.proof.verify import verify_export
 from ledger.values import random_id
+from ledger.verifier.run import verify_export
 from tests.counts import is_long, scale
 from tests.factories import START, Installation, add_city, install
 from tests.properties.model import Model, Refusal

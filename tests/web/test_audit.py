@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 
 from ledger.proof.checkpoint import verify
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.web.conftest import HOME, Town
 
 

@@ -29,7 +29,7 @@ from ledger.programme import activities, posters
 from ledger.programme.activities import NewActivity
 from ledger.programme.policy import Policy
 from ledger.programme.views import budget_of
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.bench.rig.processes import WITH_PARENT
 from tests.servers import KGO, Deployment, Server, free_port
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.proof import checkpoint
 from ledger.proof.report import CODES, KEPT_PER_CODE, Report
-from ledger.proof.verify import main, verify_export
+from ledger.verifier.cli import main
+from ledger.verifier.run import verify_export
 from tests.counts import scale
 from tests.proof.logs import KEY, ORIGIN, VKEY, day, edited, signed, write, zipped
 
@@ -263,14 +264,14 @@ def test_progress_is_told(tmp_path: Path) -> None:
 def test_the_command_says_by_its_status_whether_all_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """0 if all holds, 1 with findings, 2 if called wrongly; figures for people, JSON for machines."""
     folder = write(tmp_path / "export", LINES)
-    assert main([str(folder), "--vkey", VKEY]) == 0
+    assert main(["--no-state", str(folder), "--vkey", VKEY]) == 0
     text = capsys.readouterr().out
     assert "OK" in text
-    assert "100,000" in text
+    assert "1,000.00" in text
     assert "museum" in text
     assert "cafe" in text
     write(tmp_path / "export", LINES[:5], signed(LINES))
-    assert main([str(folder), "--json"]) == 1
+    assert main(["--no-state", str(folder), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False
     assert [(item["code"], item["seq"]) for item in told["findings"]] == [("SEQUENCE_GAP", 5)]
@@ -278,20 +279,21 @@ def test_the_command_says_by_its_status_whether_all_holds(tmp_path: Path, capsys
     later = tmp_path / "later"
     later.write_text(signed(LINES), "utf-8")
     write(tmp_path / "export", LINES[:5], signed(LINES, 5))
-    assert main([str(folder)]) == 0
-    assert main([str(folder), "--seen", str(later)]) == 1
+    assert main(["--no-state", str(folder)]) == 0
+    assert main(["--no-state", str(folder), "--seen", str(later)]) == 1
     assert "BEHIND_ANCHOR" in capsys.readouterr().out
     assert main([]) == 2
     assert main([str(tmp_path / "nothing")]) == 2
-    assert main([str(folder), "--seen", str(tmp_path / "nothing")]) == 2
+    assert main(["--no-state", str(folder), "--seen", str(tmp_path / "nothing")]) == 2
 
 
 def test_the_verifier_needs_nothing_but_cryptography(tmp_path: Path) -> None:
     """Copied out alone, with every other package of the project and of the site hidden, it verifies."""
-    source = Path(checkpoint.__file__).parent
+    source = Path(checkpoint.__file__).parents[1]
     (tmp_path / "alone" / "ledger").mkdir(parents=True)
     (tmp_path / "alone" / "ledger" / "__init__.py").touch()
-    shutil.copytree(source, tmp_path / "alone" / "ledger" / "proof")
+    for package in ("proof", "verifier"):
+        shutil.copytree(source / package, tmp_path / "alone" / "ledger" / package)
     folder = write(tmp_path / "export", LINES)
     allowed = "cryptography,_cffi_backend,cffi,ledger,_rust"
     program = f"""
@@ -305,7 +307,7 @@ class Only:
 sys.meta_path.insert(0, Only())
 sys.path.insert(0, {str(tmp_path / "alone")!r})
 sys.argv = ["verify", {str(folder)!r}]
-runpy.run_module("ledger.proof.verify", run_name="__main__")
+runpy.run_module("ledger.verifier", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,62 @@
+"""Makes the proofs that `ledger.proof.merkle` verifies: RFC 9162 sections 2.1.3.1 and 2.1.4.1.
+
+`node(level, index)` is the caller's store: it returns the hash of the perfect subtree over the leaves
+[index << level, (index + 1) << level). Both proofs ask it O(log n) times, all within the tree of that size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ledger.proof.merkle import ProofError, fold
+
+NodeReader = Callable[[int, int], bytes]
+
+
+def range_root(start: int, end: int, node: NodeReader) -> bytes:
+    """Return the root over [start, end), where start is a multiple of a power of two >= end - start."""
+    peaks = []
+    while start < end:
+        level = (end - start).bit_length() - 1
+        peaks.append(node(level, start >> level))
+        start += 1 << level
+    return fold(peaks)
+
+
+def _split(start: int, end: int) -> int:
+    """Return where the left subtree of [start, end) ends: the largest power of two below the width."""
+    return start + (1 << ((end - start - 1).bit_length() - 1))
+
+
+def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
+    """Return the path from leaf `index` to the root of the tree of `size` leaves, leaf end first."""
+    if not 0 <= index < size:
+        raise ProofError(f"a tree of {size} holds no leaf {index}")
+    path, start, end = [], 0, size
+    while end - start > 1:
+        middle = _split(start, end)
+        if index < middle:
+            path.append(range_root(middle, end, node))
+            end = middle
+        else:
+            path.append(range_root(start, middle, node))
+            start = middle
+    return path[::-1]
+
+
+def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
+    """Return the proof that the tree of `old` leaves is a prefix of that of `new`; empty for 0 and new."""
+    if not 0 <= old <= new:
+        raise ProofError(f"a tree of {old} is no prefix of a tree of {new}")
+    path, start, end = [], 0, new
+    while 0 < old < end:
+        middle = _split(start, end)
+        if old <= middle:
+            path.append(range_root(middle, end, node))
+            end = middle
+        else:
+            path.append(range_root(start, middle, node))
+            start = middle
+    if start:
+        path.append(range_root(start, end, node))
+    return path[::-1]
