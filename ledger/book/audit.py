@@ -121,7 +121,7 @@ def _opened(report: Report, entry: dict[str, Any], legs: _Legs) -> dict[tuple[in
     for (line, side), leg in legs.items():
         if isinstance(leg, Opening):
             shown = entry["postings"][line][side] if line < len(entry["postings"]) else None
-            if handles.handle(leg.account, leg.nonce) != shown:
+            if len(leg.nonce) != handles.NONCE_BYTES or handles.handle(leg.account, leg.nonce) != shown:
                 report.add("BALANCE_MISMATCH", entry["seq"], "an opening does not fit the handle in the leaf")
             accounts[line, side] = leg.account
     return accounts
@@ -231,8 +231,11 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
 def _check_seal(session: Session, report: Report, city: str, keys: CityKeys, frontier: Frontier) -> None:
     """Head, newest checkpoint and tiles are those of the leaves."""
     head = session.get(Head, city)
-    if head is None or (head.size, Frontier.from_bytes(head.frontier)) != (frontier.size, frontier):
+    if head is None or (head.size, head.frontier) != (frontier.size, frontier.to_bytes()):
         report.add("HASH_MISMATCH", None, "the head is not that of the leaves")
+    last_at = session.scalar(select(Entry.at).where(Entry.city == city, Entry.seq == frontier.size - 1))
+    if head is not None and last_at is not None and head.last_at != last_at:
+        report.add("SEQUENCE_GAP", frontier.size - 1, "the head tells another time than the last entry")
     try:
         checkpoint = verify(latest(session, city).note, keys.vkey)
     except CheckpointError as fault:

@@ -1,6 +1,6 @@
 """The audit of a sound book: it passes, it counts what there is, and it says what it looked at.
 
-What it finds in a book that is not sound stands in `tests/faults/test_tampered_database.py`.
+What it finds in a book that is not sound stands in `tests/faults/test_tamper_database.py`.
 """
 
 from pathlib import Path

@@ -41,9 +41,9 @@ def kgo(tmp_path: Path) -> Path:
             if top != ".." and not (packages / top).exists():
                 (packages / top).symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top)
     (wheel,) = tmp_path.glob("*.whl")
-    install = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-index", wheel]
+    install = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index", str(wheel)]
     subprocess.run(install, check=True, cwd=tmp_path)
-    listed = [place / "bin" / "python", "-m", "pip", "list", "--format", "json"]
+    listed = [str(place / "bin" / "python"), "-m", "pip", "list", "--format", "json"]
     found = json.loads(subprocess.run(listed, check=True, capture_output=True, text=True).stdout)
     assert {item["name"].lower() for item in found} <= {"kgo-ledger", "pip", "setuptools", *NEEDED}
     return place / "bin" / "kgo"
