@@ -20,7 +20,7 @@ from ledger.book.cases import CAPTURED, EXPIRED, HELD, MOVED, RELEASED, Case
 from ledger.book.cities import CityKeys, Head
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
-from ledger.book.seal import latest
+from ledger.book.seal import SignedCheckpoint, latest
 from ledger.book.tree import Tile
 from ledger.proof import handles
 from ledger.proof.checkpoint import CheckpointError, verify
@@ -31,36 +31,44 @@ from ledger.proof.report import Report
 from ledger.proof.rules import STILL, check_entry_shape
 
 PAGE = 1_000
+_SIDES = dict(enumerate(SIDES))
 _Legs = dict[tuple[int, str], Leg | Opening]
-_End = tuple[str, int, int, int | None, int | None]
-"""State, moved, refunded, reversed by, ended by: how far a case has gone."""
+_End = tuple[str, int, int, int | None, int | None, str | None]
+"""State, moved, refunded, reversed by, ended by and when: how far a case has gone."""
+
+_Stand = tuple[int, int, int]
+"""Version, posted and held: where the legs of an account have led to."""
 
 
 def audit(session: Session, city: str, keys: CityKeys) -> Report:
     """Check a city's book and log inside the database; `report.ok` says whether all of it holds."""
     report = Report(origin=keys.origin, city=city)
     replay = Replay(report.add, opened=True)
-    versions: dict[str, int] = {}
+    stands: dict[str, _Stand] = {}
     ends: dict[int, _End] = {}
-    frontier = Frontier()
+    frontier, notes = Frontier(), _notes(session, city)
+    _check_note(report, keys, notes, frontier)
     for row, legs, case in _entries(session, city):
         frontier = frontier.append([leaf_hash(row.leaf)])
+        _check_note(report, keys, notes, frontier)
         entry = _leaf(report, row, replay.size)
         if entry is None:
             return report
         named = _opened(report, entry, legs)
         replay.apply(entry, named)
         _compare_legs(report, entry, legs)
-        _follow_legs(report, entry, legs, replay, versions)
+        _follow_legs(report, entry, legs, replay, stands)
         _compare_case(report, entry, named, case)
         _follow_case(ends, entry)
     replay.finish()
     report.size, report.root, report.totals = frontier.size, frontier.root(), replay.totals()
     report.activities, report.shops = dict(replay.rewards), dict(replay.sales)
     report.checked.append("leaves, legs, openings, cases and floors at every entry")
-    _check_projections(session, report, city, replay, versions)
+    _check_projections(session, report, city, replay, stands)
     _check_cases(session, report, city, ends)
     _check_seal(session, report, city, keys, frontier)
+    if max(notes, default=0) > frontier.size:
+        report.add("SEQUENCE_GAP", frontier.size, "a checkpoint of more entries than there are is kept")
     _check_tiles(session, report, city, frontier.size)
     return report
 
@@ -80,7 +88,7 @@ def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case |
         for table in tables:
             within = (table.city == city, table.seq >= first, table.seq <= last)
             for leg in cast("Iterator[Leg | Opening]", session.scalars(select(table).where(*within))):
-                legs[leg.seq][leg.line, SIDES[leg.side]] = leg
+                legs[leg.seq][leg.line, _SIDES.get(leg.side, "neither")] = leg
         cases = {
             case.seq: case
             for case in session.scalars(select(Case).where(Case.city == city, Case.seq >= first, Case.seq <= last))
@@ -120,7 +128,7 @@ def _opened(report: Report, entry: dict[str, Any], legs: _Legs) -> dict[tuple[in
     accounts: dict[tuple[int, str], str] = {}
     for (line, side), leg in legs.items():
         if isinstance(leg, Opening):
-            shown = entry["postings"][line][side] if line < len(entry["postings"]) else None
+            shown = entry["postings"][line].get(side) if line < len(entry["postings"]) else None
             if len(leg.nonce) != handles.NONCE_BYTES or handles.handle(leg.account, leg.nonce) != shown:
                 report.add("BALANCE_MISMATCH", entry["seq"], "an opening does not fit the handle in the leaf")
             accounts[line, side] = leg.account
@@ -144,15 +152,17 @@ def _compare_legs(report: Report, entry: dict[str, Any], legs: _Legs) -> None:
                 report.add("BALANCE_MISMATCH", entry["seq"], f"{leg.account} has the leg of {posting[side]}")
 
 
-def _follow_legs(report: Report, entry: dict[str, Any], legs: _Legs, replay: Replay, versions: dict[str, int]) -> None:
-    """An account's legs count up, and leave it where the replay does; no leg stands outside the postings."""
+def _follow_legs(report: Report, entry: dict[str, Any], legs: _Legs, replay: Replay, stands: dict[str, _Stand]) -> None:
+    """An account's legs follow one another, and leave it where the replay does; no leg stands outside the postings."""
     seq, last = entry["seq"], dict[str, Leg | Opening]()
     for leg in sorted(legs.values(), key=lambda leg: leg.version):
         if leg.line >= len(entry["postings"]):
             report.add("BALANCE_MISMATCH", seq, f"a leg of {leg.account} belongs to no posting")
-        if leg.version != versions.get(leg.account, 0) + 1:
+        version, posted, held = stands.get(leg.account, (0, 0, 0))
+        reached = leg.version, leg.posted_after, leg.held_after
+        if reached != (version + 1, posted + leg.posted_change, held + leg.held_change):
             report.add("BALANCE_MISMATCH", seq, f"the leg of {leg.account} does not follow the one before it")
-        versions[leg.account] = leg.version
+        stands[leg.account] = reached
         last[leg.account] = leg
     for account, leg in last.items():
         expected = replay.balances.get(account, 0), replay.held.get(account, 0)
@@ -183,29 +193,29 @@ def _follow_case(ends: dict[int, _End], entry: dict[str, Any]) -> None:
     kind, seq, origin = entry["kind"], entry["seq"], entry["ref"].get("origin")
     amount = sum(posting["amount"] for posting in entry["postings"])
     if kind == "hold":
-        ends[seq] = (HELD, 0, 0, None, None)
+        ends[seq] = (HELD, 0, 0, None, None, None)
     elif kind == "redeem":
-        ends[seq] = (MOVED, amount, 0, None, None)
+        ends[seq] = (MOVED, amount, 0, None, None, None)
     elif kind == "reverse":
-        ends[origin] = (MOVED, amount, 0, seq, seq)
+        ends[origin] = (MOVED, amount, 0, seq, seq, entry["at"])
     elif kind == "refund" and origin in ends:
-        state, moved, refunded, *by = ends[origin]
-        ends[origin] = (state, moved, refunded + amount, by[0], by[1])
+        state, moved, refunded, reversed_by, ended_by, ended_at = ends[origin]
+        ends[origin] = (state, moved, refunded + amount, reversed_by, ended_by, ended_at)
     elif kind in _ENDS:
-        ends[origin] = (_ENDS[kind], amount if kind == "capture" else 0, 0, None, seq)
+        ends[origin] = (_ENDS[kind], amount if kind == "capture" else 0, 0, None, seq, entry["at"])
 
 
 def _check_cases(session: Session, report: Report, city: str, ends: dict[int, _End]) -> None:
-    columns = (Case.state, Case.moved_minor, Case.refunded_minor, Case.reversed_by, Case.ended_by)
-    for seq, *stored in session.execute(select(Case.seq, *columns).where(Case.city == city)):
-        if ends.pop(seq, None) != tuple(stored):
+    columns = (Case.state, Case.moved_minor, Case.refunded_minor, Case.reversed_by, Case.ended_by, Case.ended_at)
+    for seq, *stored, ended_at in session.execute(select(Case.seq, *columns).where(Case.city == city)):
+        if ends.pop(seq, None) != (*stored, ended_at and timestamp(ended_at)):
             report.add("CASE_VIOLATION", seq, "the projection of this case differs from the journal")
     for seq in ends:
         report.add("CASE_VIOLATION", seq, "the projection of this case is missing")
     report.checked.append("cases against the journal")
 
 
-def _check_projections(session: Session, report: Report, city: str, replay: Replay, versions: dict[str, int]) -> None:
+def _check_projections(session: Session, report: Report, city: str, replay: Replay, stands: dict[str, _Stand]) -> None:
     """The saved balances are those of the replay, they add up to nothing, and every leg was met."""
     total = 0
     for account in session.scalars(select(Account).where(Account.city == city).order_by(Account.path)):
@@ -215,7 +225,7 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
             saved = f"{account.path} is saved as {account.posted} ({account.held} held)"
             message = f"{saved}, the journal makes {expected[0]} ({expected[1]} held)"
             report.add("BALANCE_MISMATCH", None, message)
-        if account.version != versions.get(account.path, 0):
+        if account.version != stands.get(account.path, (0, 0, 0))[0]:
             report.add("BALANCE_MISMATCH", None, f"{account.path} is saved at another version than its last leg")
     if total:
         report.add("BALANCE_MISMATCH", None, f"all balances add up to {total}")
@@ -226,6 +236,26 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
         for seq, path in session.execute(beyond):
             report.add("BALANCE_MISMATCH", seq, f"the leg of {path} belongs to no entry")
     report.checked.append("as-of balances leg by leg")
+
+
+def _notes(session: Session, city: str) -> dict[int, str]:
+    """Every checkpoint that is kept, by its size."""
+    rows = session.execute(select(SignedCheckpoint.size, SignedCheckpoint.note).where(SignedCheckpoint.city == city))
+    return {row.size: row.note for row in rows}
+
+
+def _check_note(report: Report, keys: CityKeys, notes: dict[int, str], frontier: Frontier) -> None:
+    """The checkpoint of this size, if one was made, is signed and says what the leaves say."""
+    note = notes.get(frontier.size)
+    if note is None:
+        return
+    try:
+        checkpoint = verify(note, keys.vkey)
+    except CheckpointError as fault:
+        report.add("BAD_SIGNATURE", None, f"the checkpoint of {frontier.size} entries: {fault}")
+        return
+    if (checkpoint.size, checkpoint.root) != (frontier.size, frontier.root()):
+        report.add("HASH_MISMATCH", None, f"the checkpoint of {frontier.size} entries is not that of the leaves")
 
 
 def _check_seal(session: Session, report: Report, city: str, keys: CityKeys, frontier: Frontier) -> None:

@@ -288,8 +288,6 @@ def test_tampered_tiles_are_found(tmp_path: Path) -> None:
     assert verify(folder, Wishes(VKEY)).ok
 
 
-# What no audit can check, because it follows from nothing that the log holds.
-UNCHECKED = {("heads", "city"), ("accounts", "city"), ("cases", "city")}
 TABLES = ("entries", "legs", "openings", "cases", "accounts", "tiles", "checkpoints", "heads")
 
 
@@ -316,9 +314,13 @@ def _tamper(session: Session, chance: random.Random) -> str | None:
         dict(zip(columns, chance.choice(rows), strict=True)),
         dict(zip(columns, chance.choice(rows), strict=True)),
     )
+    if row.get("version") == 0:
+        return None  # an account that was opened and never touched follows from nothing that the log holds
+    if table == "checkpoints" and row["size"] < max(size for _, size, *_ in rows):
+        keys = columns  # nor does it follow which sizes were signed on the way: only what was said there can be wrong
     where = " AND ".join(f'"{key}" = :key_{key}' for key in keys)
     values = {f"key_{key}": row[key] for key in keys}
-    if chance.random() < 0.15:
+    if chance.random() < 0.15 and keys != columns:
         session.execute(text(f"DELETE FROM {table} WHERE {where}"), values)  # noqa: S608
         return f"{table} without {values}"
     column = chance.choice([name for name in columns if name != "city"])
