@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flask import Response, request
@@ -34,6 +35,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STAFF_LIFETIME = timedelta(days=30)
 COOKIE_LIFETIME = {LEARNER: timedelta(days=400), STAFF: STAFF_LIFETIME, SHOP: STAFF_LIFETIME, KIOSK: STAFF_LIFETIME}
 MAX_TOKEN_LENGTH = 100
+
+Found = TypeVar("Found")
 
 
 def principal(city: str, permission: str | None = None) -> Principal:
@@ -84,11 +87,11 @@ def bearer(header: str) -> str:
     return secret
 
 
-def known(found: Principal | None) -> Principal:
-    """Whom a bearer token signs in.
+def known(found: Found | None) -> Found:
+    """Whom a bearer token signs in, or where that is found.
 
     Raises:
-        Unauthenticated: nobody.
+        Unauthenticated: nobody, and nowhere.
     """
     if found is None:
         raise Unauthenticated("token")

@@ -4,8 +4,8 @@ A write by a program names its city and route in the path, bears a token, and br
 cookies nor a query nor content negotiation, and the framework around it costs more than all that this process does
 for it otherwise. The lane takes these straight from the WSGI environment to the writer, which finds out within its
 transaction whom the token signs in. Whatever else comes, goes through Flask unread, and so does a body that is not
-plainly right. When a request that the lane took is
-refused, Flask gets it after all with the refusal in its environment, and answers it as it answers every other.
+right. When a request that the lane took is refused, Flask gets it after all with the refusal in its environment, and
+answers it as it answers every other.
 
 Nothing may be attached to Flask's requests that a write depends on: the lane would pass it by.
 """
@@ -23,7 +23,7 @@ from api import auth, bodies, operations, writing
 from api.bodies import JSON
 from api.operations import CITY, NO_STORE, Operation, Sent
 from api.services import CityFacts, Services
-from ledger.errors import Unauthenticated, ValidationFailed
+from ledger.errors import ValidationFailed
 from ledger.people import tokens
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ class Lane:
     ) -> Iterable[bytes]:
         known = self._known
         facts: CityFacts = known.city(city)
-        sign_in = tokens.place(auth.bearer(authorization))
-        if sign_in is None:
-            raise Unauthenticated("token")
+        sign_in = auth.known(tokens.place(auth.bearer(authorization)))
         written = operations.carry_out_signed(route.operation, known, facts, sign_in, sent, command)
         environ[_REQUEST] = Met(route.rule, {"city": city})
         headers = [("Content-Type", JSON), ("Content-Length", str(len(written.body))), ("Cache-Control", NO_STORE)]

@@ -1,8 +1,9 @@
 """From a request to the city's writer and back: idempotency keys, submission, stored answers.
 
-A key is looked up before anything else of the request is judged, and once more by the writer inside its transaction,
-so that of two equal requests at the same time one is carried out and the other gets the same answer. What makes two
-requests equal: the same principal, route, path and body bytes. The stored answer is the body of the response.
+A key is looked up before anything else of the request is judged, and by the writer inside its transaction, so that of
+two equal requests at the same time one is carried out and the other gets the same answer. A request that the writer
+itself signs in has its key looked up there alone. What makes two requests equal: the same principal, route, path and
+body bytes. The stored answer is the body of the response.
 
 Whoever is not signed in shares one scope with all others who are not; their keys must therefore be long enough that
 nobody meets another newcomer's answer by guessing.

@@ -1,7 +1,8 @@
 """Alembic's entry: runs the numbered migrations on the database that `ledger.db.upgrade` names.
 
 A migration must apply to a database that is being served: add before you remove, never rewrite a journal table
-(`entries legs openings tiles checkpoints`), and take no lock longer than a moment on `heads`.
+(`entries legs openings tiles checkpoints`), and take no lock longer than a moment on `heads`. One that cannot, as 0006,
+says that the servers have to be stopped, and `docs/operating.md` says it too.
 """
 
 import importlib

@@ -278,7 +278,7 @@ class Writer:
         unit = Unit(transaction, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
-        for staged, group in groupby(_told(unit, commands()), lambda command: command.staged_only):
+        for staged, group in groupby(_known(unit, commands()), lambda command: command.staged_only):
             alike = list(group)
             if staged:
                 _read_ahead(unit, alike)
@@ -319,13 +319,13 @@ def _all_now(batch: list[_Waiting], line: _Line) -> list[Wanted[Any]]:
     return [waiting.asked for waiting in batch]
 
 
-def _told(unit: Unit, commands: Sequence[Wanted[Any]]) -> list[Command[Any]]:
+def _known(unit: Unit, commands: Sequence[Wanted[Any]]) -> list[Command[Any]]:
     """The commands of a batch, now that it can be told of each what it is."""
     unit.fetch(command.place for command in commands if isinstance(command, Deferred))
-    return [_tell(unit, command) if isinstance(command, Deferred) else command for command in commands]
+    return [_found_out(unit, command) if isinstance(command, Deferred) else command for command in commands]
 
 
-def _tell(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
+def _found_out(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
     try:
         return deferred.then(unit)
     except LedgerError as refusal:
