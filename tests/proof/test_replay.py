@@ -204,12 +204,11 @@ def test_reversing_several_postings_needs_each_of_them(books: Books) -> None:
 def test_more_than_64_bits_are_moved_and_mirrored(books: Books) -> None:
     """As many of the largest postings as fit into a leaf add up to more; the mirror must still be exact."""
     most = 2**53 - 1
-    for _ in range(2):
-        books.add("grant", *[("issuance", "treasury", most)] * 1_030)
-    books.add("reverse", *[("treasury", "issuance", most)] * 1_030, ref={"origin": 0})
+    first, second = (books.add("grant", *[("issuance", "treasury", most)] * 1_030) for _ in range(2))
+    books.add("reverse", *[("treasury", "issuance", most)] * 1_030, ref={"origin": first})
     assert books.found == []
     postings = [("treasury", "issuance", most)] * 1_029 + [("treasury", "issuance", most - 1)]
-    wrong = books.add("reverse", *postings, ref={"origin": 1})
+    wrong = books.add("reverse", *postings, ref={"origin": second})
     assert ("CASE_VIOLATION", wrong) in books.found
 
 
