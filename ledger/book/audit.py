@@ -29,6 +29,8 @@ from ledger.proof.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
 from ledger.proof.replay import Replay
 from ledger.proof.report import Report
 from ledger.proof.rules import STILL, check_entry_shape
+from ledger.verifier.cases import CaseBook
+from ledger.verifier.walks import Walk
 
 PAGE = 1_000
 _SIDES = dict(enumerate(SIDES))
@@ -43,7 +45,13 @@ _Stand = tuple[int, int, int]
 def audit(session: Session, city: str, keys: CityKeys) -> Report:
     """Check a city's book and log inside the database; `report.ok` says whether all of it holds."""
     report = Report(origin=keys.origin, city=city)
-    replay = Replay(report.add, opened=True)
+    with Walk(None, keys.origin, keys.vkey) as store:  # a temporary file: the cases of a long log take no memory
+        _audit(session, report, keys, Replay(report.add, opened=True, cases=CaseBook(store)))
+    return report
+
+
+def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay) -> None:
+    city = str(report.city)
     stands: dict[str, _Stand] = {}
     ends: dict[int, _End] = {}
     frontier, notes = Frontier(), _notes(session, city)
@@ -53,7 +61,7 @@ def audit(session: Session, city: str, keys: CityKeys) -> Report:
         _check_note(report, keys, notes, frontier)
         entry = _leaf(report, row, replay.size)
         if entry is None:
-            return report
+            return
         named = _opened(report, entry, legs)
         replay.apply(entry, named)
         _compare_legs(report, entry, legs)
@@ -70,7 +78,6 @@ def audit(session: Session, city: str, keys: CityKeys) -> Report:
     if max(notes, default=0) > frontier.size:
         report.add("SEQUENCE_GAP", frontier.size, "a checkpoint of more entries than there are is kept")
     _check_tiles(session, report, city, frontier.size)
-    return report
 
 
 def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case | None]]:
@@ -128,7 +135,7 @@ def _opened(report: Report, entry: dict[str, Any], legs: _Legs) -> dict[tuple[in
     accounts: dict[tuple[int, str], str] = {}
     for (line, side), leg in legs.items():
         if isinstance(leg, Opening):
-            shown = entry["postings"][line].get(side) if line < len(entry["postings"]) else None
+            shown = entry["postings"][line].get(side) if 0 <= line < len(entry["postings"]) else None
             if len(leg.nonce) != handles.NONCE_BYTES or handles.handle(leg.account, leg.nonce) != shown:
                 report.add("BALANCE_MISMATCH", entry["seq"], "an opening does not fit the handle in the leaf")
             accounts[line, side] = leg.account
@@ -156,7 +163,7 @@ def _follow_legs(report: Report, entry: dict[str, Any], legs: _Legs, replay: Rep
     """An account's legs follow one another, and leave it where the replay does; no leg stands outside the postings."""
     seq, last = entry["seq"], dict[str, Leg | Opening]()
     for leg in sorted(legs.values(), key=lambda leg: leg.version):
-        if leg.line >= len(entry["postings"]):
+        if not 0 <= leg.line < len(entry["postings"]):
             report.add("BALANCE_MISMATCH", seq, f"a leg of {leg.account} belongs to no posting")
         version, posted, held = stands.get(leg.account, (0, 0, 0))
         reached = leg.version, leg.posted_after, leg.held_after

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pymerkle
 import pytest
@@ -234,6 +234,48 @@ def test_mutated_proofs_are_refused(tree: Tree) -> None:
             verify_inclusion(chance.randbytes(32), index, size, path, tree.roots[size])
         with pytest.raises(ProofError):
             verify_consistency(old, size, tree.roots[old], chance.randbytes(32), chain)
+
+
+def _refused(check: Callable[..., None], *arguments: object) -> bool:
+    try:
+        check(*arguments)
+    except ProofError:
+        return True
+    return False
+
+
+def test_no_neighbour_of_any_proof_is_accepted(tree: Tree) -> None:
+    """For every pair up to a size: cut at either end, longer, a bit or a hash changed, another root, another index."""
+    pairs = 0
+    for size in range(1, scale(72, 200) + 1):
+        root, wrong = tree.roots[size], tree.roots[size - 1]
+        for at in range(size):
+            pairs += 2
+            path = inclusion_proof(at, size, tree.node)
+            leaf, old, old_root = tree.hashes[at], at + 1, tree.roots[at + 1]
+            chain = consistency_proof(old, size, tree.node)
+            bit = pairs % 256
+            for proof in _neighbours(path, bit):
+                assert _refused(verify_inclusion, leaf, at, size, proof, root), (at, size, proof)
+            for proof in _neighbours(chain, bit):
+                assert _refused(verify_consistency, old, size, old_root, root, proof), (old, size, proof)
+            assert _refused(verify_inclusion, leaf, at, size, path, wrong)
+            assert _refused(verify_inclusion, tree.hashes[at + 1], at, size, path, root)
+            for other in {at - 1, at + 1, at ^ 1, size - 1 - at, size} - {at}:
+                assert _refused(verify_inclusion, leaf, other, size, path, root), (at, other, size)
+            assert _refused(verify_consistency, old, size, old_root, wrong, chain)
+            assert _refused(verify_consistency, old, size, tree.roots[at], root, chain)
+    assert pairs > 5_000
+
+
+def _neighbours(proof: list[bytes], bit: int) -> list[list[bytes]]:
+    """Proofs that differ from `proof` in one place."""
+    found = [[*proof, proof[-1] if proof else bytes(32)], [proof[0] if proof else bytes(32), *proof]]
+    for place, item in enumerate(proof):
+        flipped = (int.from_bytes(item, "big") ^ 1 << bit).to_bytes(32, "big")
+        found += [[*proof[:place], *proof[place + 1 :]], [*proof[:place], flipped, *proof[place + 1 :]]]
+        found.append([*proof[:place], item[:-1], *proof[place + 1 :]])
+    return found
 
 
 def test_a_node_does_not_pass_for_a_leaf(tree: Tree) -> None:

@@ -201,6 +201,17 @@ def test_reversing_several_postings_needs_each_of_them(books: Books) -> None:
     assert ("CASE_VIOLATION", wrong) in books.found
 
 
+def test_more_than_64_bits_are_moved_and_mirrored(books: Books) -> None:
+    """As many of the largest postings as fit into a leaf add up to more; the mirror must still be exact."""
+    most = 2**53 - 1
+    first, second = (books.add("grant", *[("issuance", "treasury", most)] * 1_030) for _ in range(2))
+    books.add("reverse", *[("treasury", "issuance", most)] * 1_030, ref={"origin": first})
+    assert books.found == []
+    postings = [("treasury", "issuance", most)] * 1_029 + [("treasury", "issuance", most - 1)]
+    wrong = books.add("reverse", *postings, ref={"origin": second})
+    assert ("CASE_VIOLATION", wrong) in books.found
+
+
 def test_refund_and_reversal_of_a_sale_exclude_each_other(books: Books) -> None:
     """A sale partly refunded is not reversed, a reversed one is not refunded; captures are never reversed."""
     books.reward(amount=2_000)
