@@ -32,8 +32,8 @@ from ledger.programme.views import CLOSED, DRAFT, PUBLISHED, ActivityView, budge
 from ledger.programme.windows import Window
 from ledger.values import check_slug, short_id
 
-POSTER, KIOSK = "poster", "kiosk"
-MODES = (POSTER, KIOSK)
+POSTER, KIOSK, CODE = "poster", "kiosk", "code"
+MODES = (POSTER, KIOSK, CODE)
 STATES = (DRAFT, PUBLISHED, CLOSED)
 TEXT_LIMIT = 2000
 
@@ -45,7 +45,7 @@ class Activity(Base):
     __table_args__ = (
         UniqueConstraint("city", "code_tag", name="activities_code_tag"),
         ForeignKeyConstraint(["city", "place"], ["places.city", "places.id"], name="activities_place"),
-        CheckConstraint("mode IN ('poster', 'kiosk')", name="activities_mode"),
+        CheckConstraint("mode IN ('poster', 'kiosk', 'code')", name="activities_mode"),
         CheckConstraint("state IN ('draft', 'published', 'closed')", name="activities_state"),
         CheckConstraint("(daily_from IS NULL) = (daily_until IS NULL)", name="activities_daily"),
         CheckConstraint("daily_from < daily_until", name="activities_daily_order"),
