@@ -65,8 +65,7 @@ Figure = Measure | None
 """None where it is withheld."""
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """What was learnt and earned, and what was spent."""
 
     learning: Figure

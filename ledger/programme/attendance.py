@@ -117,16 +117,6 @@ def latest_in_session(session: Session, city: str, activity: str, window: str, l
     return list(session.scalars(query))
 
 
-def earned(session: Session, city: str) -> dict[str, int]:
-    """What check-ins have earned at each activity, minor units; activities without any are left out."""
-    query = (
-        select(Attendance.activity, func.sum(Attendance.amount_minor).label("total"))
-        .where(Attendance.city == city)
-        .group_by(Attendance.activity)
-    )
-    return {row.activity: int(row.total) for row in session.execute(query)}
-
-
 class Standing(NamedTuple):
     """Where a learner stands at an occasion: the earlier check-in of it, what was earned, whether secured."""
 

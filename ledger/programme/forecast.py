@@ -6,9 +6,9 @@ A *meeting* is one session, or one day of daily hours; a person is rewarded at m
     likely      as many as usually come do, each of them somebody who may still be rewarded
 
 Both are the same sum with another number of people at each meeting: over the days, the smaller of the seats taken and
-people x rewards a day; in all no more than people x rewards a person, nor than the one-time codes that are printed. This
-is exact, not only a bound: let people take turns in one fixed order, and nobody exceeds a limit (the tests find the
-same by maximum flow). A figure that nothing bounds is None: then the budget alone ends the spending.
+people x rewards a day; in all no more than people x rewards a person, nor than the one-time codes that are printed.
+This is exact, not only a bound: let people take turns in one fixed order, and nobody exceeds a limit (the tests find
+the same by maximum flow). A figure that nothing bounds is None: then the budget alone ends the spending.
 """
 
 from __future__ import annotations

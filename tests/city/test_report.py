@@ -19,7 +19,7 @@ from ledger.people.roles import Principal
 from ledger.programme import places
 from ledger.programme.places import NewDistrict, NewPlace
 from tests.factories import CITY, Installation
-from tests.programme.town import STEWARD, Town
+from tests.programme.town import Town
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 SYSTEM = Principal.system(CITY)
@@ -175,7 +175,7 @@ TABLES = st.dictionaries(
 
 @given(TABLES)
 def test_no_line_of_a_table_gives_few_people_away(table: dict[tuple[str, str], set[int]]) -> None:
-    """What is withheld along a row or a column is nothing, or concerns enough people in more than one figure, or all."""
+    """What is withheld along a row or column is nothing, or concerns enough people in more than one figure, or all."""
     cells = {}
     for cell, people in table.items():
         cells[cell] = report._Tally()
