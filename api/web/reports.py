@@ -60,7 +60,7 @@ def city_figures(visit: Visit) -> str:
     weeks, found = _asked(visit)
     names = _names(visit)
     district = request.args.get("district", "")
-    chosen = district if district in names.districts else None
+    chosen = district if district and district in names.districts else None
     weekly = found.weeks if chosen is None else _weeks_of(found, chosen)
     fed = sorted(
         (Flow(names.activities[one], names.shops[two], figure) for (one, two), figure in found.flows.items() if one),
