@@ -15,6 +15,11 @@ from ledger.programme.views import CLOSED
 KINDS = {
     "space": N_("Learning space"),
     "street": N_("Place on the street"),
+    "public": N_("Public space"),
+    "online": N_("Online"),
+    "dialogue": N_("Space for dialogue"),
+    "partner": N_("Partners' place"),
+    "exhibition": N_("Exhibition"),
     "museum": N_("Museum"),
     "library": N_("Library"),
     "school": N_("School or university"),

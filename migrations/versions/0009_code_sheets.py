@@ -46,8 +46,11 @@ def downgrade() -> None:
 
 
 def _check_mode(old: str, new: str) -> None:
-    """Replace the check of the column. SQLite keeps a table's text: it is changed where it stands, since the table
-    cannot be made anew while others refer to it."""
+    """Replace the check of the column.
+
+    SQLite keeps a table's text: it is changed where it stands, since the table cannot be made anew while others refer
+    to it.
+    """
     if op.get_bind().dialect.name == "postgresql":
         op.drop_constraint("activities_mode", "activities")
         op.create_check_constraint("activities_mode", "activities", new)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import png as pypng
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.looks import check_with_axe
 from tests.browser.site import LAPTOP, PHONE, Site, read_symbols
 
 LOCAL = "%Y-%m-%dT%H:%M"
 BANGKOK = timedelta(hours=7)
+PAPER: ViewportSize = {"width": 703, "height": 1032}
+"""A4 within its margins of 12 mm, in CSS pixels."""
 
 
 def test_fund_open_print(site: Site) -> None:
@@ -40,7 +43,9 @@ def test_fund_open_print(site: Site) -> None:
     page.locator("form[action$=sessions] button").click()
     page.get_by_role("link", name="พิมพ์โปสเตอร์").click()
     page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
     expect(page.locator(".head")).to_be_hidden()
+    assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
     (address,) = read_symbols(at_300_px(page, ".poster .qr svg"))
     learner = site.person()
     learner.page.goto(site.server.url + "/q/" + address.rpartition("/q/")[2])
@@ -75,6 +80,7 @@ def test_slips_are_printed_read_used_once_and_withdrawn(
     page.locator("main form button").click()
     check_with_axe(page)
     page.emulate_media(media="print", color_scheme=scheme)
+    page.set_viewport_size(PAPER)
     expect(page.locator(".slips")).to_have_count(2)
     shown = [at_300_px(page, f".slip >> nth={index} >> .qr svg") for index in (0, 6, 12)]
     read = [text for picture in shown for text in read_symbols(picture)]
@@ -91,6 +97,7 @@ def test_slips_are_printed_read_used_once_and_withdrawn(
     expect(first.page.locator(".token b")).to_have_text("+15.00")
     expect(second.page.locator(".token")).to_have_count(0)
     page.emulate_media(media="screen", color_scheme=scheme)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     page.goto(page.url.split("?")[0] + "/withdraw")
     check_with_axe(page)
     page.locator("main form button").click()
@@ -145,9 +152,14 @@ def test_a_space_a_session_and_the_calendar(site: Site) -> None:
 
 
 def at_300_px(page: Page, symbol: str) -> bytes:
-    """A picture of a printed symbol that is 300 pixels wide."""
-    page.locator(symbol).evaluate("(part) => { part.style.width = part.style.height = '300px'; }")
-    picture = page.locator(symbol).screenshot()
+    """A picture of a symbol as it is laid out on paper, 300 pixels wide."""
+    place = page.locator(symbol).evaluate(
+        "(part) => { const { x, y, width, height } = part.getBoundingClientRect();"
+        " return { x: x + scrollX, y: y + scrollY, width, height, scale: 300 / width }; }"
+    )
+    wire = page.context.new_cdp_session(page)
+    taken = wire.send("Page.captureScreenshot", {"clip": place, "captureBeyondViewport": True})
+    picture = base64.b64decode(taken["data"])
     assert abs(pypng.Reader(bytes=picture).read()[0] - 300) <= 1
     return picture
 

@@ -14,7 +14,7 @@ NEW = f"{HOME}/steward/activities/new"
 def asked(town: Town, steward: Visitor, **fields: str) -> Page:
     """A new activity as far as the page that says what it will cost, in English."""
     steward.get(f"{HOME}/steward/?lang=en")
-    return steward.send(steward.get(NEW).form("/new"), name_th="ก", name_en="A", amount="2", **fields)
+    return steward.send(steward.get(NEW).form("/new"), name_th="ก", name_en="A", amount="2", follow=True, **fields)
 
 
 def policies(town: Town) -> int:
@@ -29,7 +29,7 @@ def test_nothing_is_published_before_its_cost_was_seen(town: Town) -> None:
     assert page.status == 200
     assert "no limit" in page.text
     numbers = {"est_usual": "10", "est_people": "4", "est_meetings": "5", "again": "cost"}
-    worked = steward.send(page.form("/new"), **numbers)
+    worked = steward.send(page.form("/new"), follow=True, **numbers)
     assert "12 24.00 KGO" in worked.text
     assert "because of the limit per person" in worked.text
     assert policies(town) == before
