@@ -91,6 +91,8 @@ DESK_WAYS: Ways = (
         (
             "steward_activity",
             "activity_new",
+            "activity_create",
+            "activity_change",
             "activity_edit",
             "activity_cost",
             "agenda",

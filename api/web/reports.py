@@ -50,7 +50,7 @@ class Flow:
 
     activity: str
     shop: str
-    figure: Figure
+    figure: Measure
 
 
 @web.get("/c/<city>/steward/figures")
@@ -63,8 +63,12 @@ def city_figures(visit: Visit) -> str:
     chosen = district if district and district in names.districts else None
     weekly = found.weeks if chosen is None else _weeks_of(found, chosen)
     fed = sorted(
-        (Flow(names.activities[one], names.shops[two], figure) for (one, two), figure in found.flows.items() if one),
-        key=lambda flow: (-_minor(flow.figure), flow.activity, flow.shop),
+        (
+            Flow(names.activities[one], names.shops[two], figure)
+            for (one, two), figure in found.flows.items()
+            if one and figure is not None
+        ),
+        key=lambda flow: (-flow.figure.minor, flow.activity, flow.shop),
     )
     return render(
         "steward/figures.html",
@@ -80,7 +84,7 @@ def city_figures(visit: Visit) -> str:
         activities=_rows(found.activities, names.activities)[:TOP],
         shops=_rows(found.shops, names.shops)[:TOP],
         flows=fed[:TOP],
-        untraced=[figure for (one, _), figure in found.flows.items() if one == UNTRACED],
+        flows_withheld=sum(figure is None for (one, _), figure in found.flows.items() if one != UNTRACED),
         fewest=FEWEST,
     )
 
