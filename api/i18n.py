@@ -142,6 +142,11 @@ def weekday(language: str, day: date) -> str:
     return str(_locale(language).days["format"]["wide"][day.weekday()])
 
 
+def short_weekday(language: str, day: date) -> str:
+    """`อา.` or `Sun`."""
+    return str(_locale(language).days["format"]["abbreviated"][day.weekday()])
+
+
 def local(at: datetime, zone_name: str) -> datetime:
     """An instant on the city's clock."""
     return at.astimezone(zone(zone_name))

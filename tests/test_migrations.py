@@ -12,14 +12,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import delete, inspect, select
+from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 import ledger
 from ledger.book import transfers
 from ledger.book.commands import Command
 from ledger.db import Base, Database, upgrade
+from ledger.programme import sheets
 from tests.factories import CITY, Installation, install
+from tests.programme.town import STEWARD, Town
 
 ROOT = Path(__file__).parent.parent
 LEARNER = "learner:" + "a" * 26
@@ -112,3 +114,27 @@ def _rows(installation: Installation) -> dict[str, set[tuple[Any, ...]]]:
     with installation.read() as session:
         tables = {name: Base.metadata.tables[name] for name in JOURNAL[:3]}
         return {name: {tuple(row) for row in session.execute(select(table))} for name, table in tables.items()}
+
+
+def test_a_new_way_of_checking_in_keeps_every_activity(database_url: str, tmp_path: Path) -> None:
+    """Down to 0007 and up again around an activity that others refer to; only then does the check admit `code`."""
+    town = Town(install(database_url, tmp_path))
+    town.activity()
+    town.check_in(town.learner(), town.code().text)
+    config = _config(database_url)
+    command.downgrade(config, "0007")
+    change = update(Base.metadata.tables["activities"]).values(mode="code")
+    with town.installation.database.writing.connect() as connection, pytest.raises(DBAPIError):
+        connection.execute(change)
+    command.upgrade(config, "head")
+    town.change("library", mode="code")
+    town.run(lambda unit: sheets.make(unit, STEWARD, "library", 1))
+    town.activity("museum")
+    town.check_in(town.learner(), town.code("museum").text)
+    with pytest.raises(RuntimeError, match="mode 'code'"):
+        command.downgrade(config, "0007")
+    if database_url.startswith("sqlite"):
+        with town.installation.database.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    assert town.installation.audit().findings == []

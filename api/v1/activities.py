@@ -102,7 +102,8 @@ def add_session(unit: Unit, caller: Principal, command: dict[str, Any], activity
     permission="code.read",
     response=CodeOut(),
     summary="Get the code to print or to show",
-    description="A poster's code does not expire; a kiosk's is shown until `expires_at`, then fetched anew.",
+    description="A poster's code does not expire; a kiosk's is shown until `expires_at`, then fetched anew. "
+    "An activity of mode `code` has none: its one-time codes are printed on sheets.",
 )
 def code(ask: Ask, activity: str) -> Code:
     """The code."""

@@ -9,6 +9,7 @@ from flask import Flask, Response, current_app, g, make_response, request, url_f
 from api import auth
 from api.problems import Problem
 from api.web import (
+    agenda,
     airdrops,
     audit,
     checkins,
@@ -18,11 +19,16 @@ from api.web import (
     landing,
     learner,
     market,
+    movements,
+    paper,
+    planning,
     programme,
     promotions,
     redemptions,
+    reports,
     shell,
     shop,
+    spaces,
     steward,
     words,
 )
@@ -34,6 +40,7 @@ from ledger.people.roles import PERMISSIONS
 __all__ = ["problem_page", "register"]
 
 PAGES = (
+    agenda,
     airdrops,
     audit,
     checkins,
@@ -43,10 +50,15 @@ PAGES = (
     landing,
     learner,
     market,
+    movements,
+    paper,
+    planning,
     programme,
     promotions,
     redemptions,
+    reports,
     shop,
+    spaces,
     steward,
 )
 """The modules that declare views; importing them declares."""
@@ -76,9 +88,27 @@ DESK_WAYS: Ways = (
         "steward_activities",
         N_("Activities"),
         "activity",
-        ("steward_activity", "activity_new", "activity_edit", "airdrop_list", "airdrop_new", "airdrop"),
+        (
+            "steward_activity",
+            "activity_new",
+            "activity_create",
+            "activity_change",
+            "activity_edit",
+            "activity_cost",
+            "agenda",
+            "spaces",
+            "space_new",
+            "space_edit",
+            "poster",
+            "code_sheets",
+            "code_sheet",
+            "code_sheet_ask",
+            "airdrop_list",
+            "airdrop_new",
+            "airdrop",
+        ),
     ),
-    ("treasury", N_("Treasury"), "treasury", ("fund", "grant")),
+    ("treasury", N_("Treasury"), "treasury", ("fund", "grant", "reverse_ask")),
     ("steward_shops", N_("Shops"), "shop", ("steward_promotions", "shop_link")),
     ("city_figures", N_("Figures"), "figures", ()),
 )

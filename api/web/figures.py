@@ -10,11 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from api.web.words import name
 from ledger.book import accounts
-from ledger.commerce import shops
 from ledger.errors import NotFound
-from ledger.programme import activities, attendance
 
 
 @dataclass(frozen=True)
@@ -73,27 +70,3 @@ def of(session: Session, city: str) -> Totals:
         bridged=sum(many("bridge:").values()) + sum(many("suspense:").values()),
         expired=one("expired"),
     )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One line of a list of the largest."""
-
-    label: str
-    value: int
-
-
-def top_activities(session: Session, city: str, limit: int) -> list[Bar]:
-    """The activities by which most was earned, largest first."""
-    rows = sorted(attendance.earned(session, city).items(), key=lambda row: -row[1])[:limit]
-    return [Bar(name(activities.row(session, city, identifier)), value) for identifier, value in rows]
-
-
-def top_shops(session: Session, city: str, totals: Totals, limit: int) -> list[Bar]:
-    """The shops that hold most of what was redeemed, largest first."""
-    rows = sorted(totals.shops.items(), key=lambda row: -row[1])[:limit]
-    found = []
-    for account, value in rows:
-        if value:
-            found.append(Bar(name(shops.find(session, city, account.removeprefix("shop:"))), value))
-    return found

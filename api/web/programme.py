@@ -1,32 +1,28 @@
-"""The steward's activities: list, make, change, open sessions, print the poster, hand out the kiosk's link."""
+"""The steward's activities: the list, each one's page, its sessions, and the kiosk's link.
+
+How an activity is made and changed is in `planning`, what is printed for it in `paper`, the month in `agenda`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from flask import request
 
-from api.i18n import number
 from api.services import services
-from api.web import steward
+from api.web import movements, planning
 from api.web.forms import Form
-from api.web.kiosk import arrivals_of, current_code
+from api.web.kiosk import arrivals_of
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_, money, name, say, statement_lines
+from api.web.words import N_
 from ledger.book import statements
 from ledger.book.unit import Unit
 from ledger.errors import Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
-from ledger.programme import activities, places
-from ledger.programme.activities import ActivityChange, NewActivity
-from ledger.programme.policy import Policy
-from ledger.programme.views import ActivityView, budget_of
+from ledger.programme import activities, places, sheets
+from ledger.programme.views import budget_of
 
-RENAMED = {"amount_minor": "amount"}
-TEXTS = ("name_th", "name_en", "about_th", "about_en", "organiser_th", "organiser_en")
 LATEST = 8
-says("activity-made", N_("The activity is there. Next: fund it, and open a session."))
-says("activity-changed", N_("Saved."))
 says("session-ended", N_("The session has ended."))
 says("code-renewed", N_("This is the new poster. The old ones no longer work."))
 says("session-opened", N_("The session stands. Next: print the poster or open the kiosk."))
@@ -37,92 +33,19 @@ says("session-opened", N_("The session stands. Next: print the poster or open th
 def steward_activities(visit: Visit) -> str:
     """All activities, drafts and closed ones too."""
     views = activities.list_(visit.session, visit.city.id, visit.now, everything=True)
-    return render("steward/activities.html", activities=views)
-
-
-@web.get("/c/<city>/steward/activities/new")
-@page("activity.write", door="desk")
-def activity_new(visit: Visit) -> str:
-    """The empty form."""
-    return _form_page(visit, Form(visit, {"mode": "poster", "state": "published", "max_per_day": 1}), None)
-
-
-@web.post("/c/<city>/steward/activities/new")
-@page("activity.write", door="desk")
-def activity_create(visit: Visit) -> Answer:
-    """Make an activity; its policy is published in the log."""
-    form, caller = Form.sent(visit), visit.principal
-    policy = _policy(form)
-    new = NewActivity(
-        place=form.word("place"),
-        policy=policy,
-        mode=form.word("mode"),
-        state=form.word("state"),
-        daily_from=form.word("daily_from") or None,
-        daily_until=form.word("daily_until") or None,
-        name_th=form.word("name_th"),
-        name_en=form.word("name_en"),
-        about_th=form.word("about_th"),
-        about_en=form.word("about_en"),
-        organiser_th=form.word("organiser_th"),
-        organiser_en=form.word("organiser_en"),
+    chosen = next(
+        (place for place in places.list_(visit.session, visit.city.id) if place.id == request.args.get("place")), None
     )
-    try:
-        form.check()
-        made = visit.write(lambda unit: activities.create(unit, caller, new).id)
-    except (ValidationFailed, Refused) as refusal:
-        return _form_page(visit, form.refused(refusal, RENAMED), None), 422
-    return see(visit.address("steward_activity", activity_id=made), done="activity-made")
+    if chosen is not None:
+        views = [one for one in views if one.place.id == chosen.id]
+    return render("steward/activities.html", activities=views, chosen=chosen)
 
 
 @web.get("/c/<city>/steward/activities/<activity_id>")
 @page("activity.manage", door="desk")
 def steward_activity(visit: Visit, activity_id: str) -> str:
     """One activity at the desk: budget, sessions, poster or kiosk."""
-    return _activity_page(visit, activity_id, Form(visit))
-
-
-@web.get("/c/<city>/steward/activities/<activity_id>/edit")
-@page("activity.write", door="desk")
-def activity_edit(visit: Visit, activity_id: str) -> str:
-    """The form with what the activity is now."""
-    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    values: dict[str, Any] = {text: getattr(view, text) for text in TEXTS}
-    values |= {
-        "place": view.place.id,
-        "mode": view.mode,
-        "state": view.state,
-        "amount": number(view.policy.amount_minor, visit.city.scale),
-        "max_per_person": view.policy.max_per_person,
-        "max_per_day": view.policy.max_per_day,
-        "code_once": "1" if view.policy.code_once else None,
-        "daily_from": view.daily_from,
-        "daily_until": view.daily_until,
-    }
-    return _form_page(visit, Form(visit, values), view)
-
-
-@web.post("/c/<city>/steward/activities/<activity_id>/edit")
-@page("activity.write", door="desk")
-def activity_change(visit: Visit, activity_id: str) -> Answer:
-    """Change an activity; a changed policy is published in the log and holds from then on."""
-    form, caller = Form.sent(visit), visit.principal
-    wanted = ActivityChange(
-        place=form.word("place"),
-        policy=_policy(form),
-        mode=form.word("mode"),
-        state=form.word("state"),
-        daily_from=form.word("daily_from"),
-        daily_until=form.word("daily_until"),
-        **{text: form.word(text) for text in TEXTS},
-    )
-    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    try:
-        form.check()
-        visit.write(lambda unit: activities.change(unit, caller, activity_id, wanted).id)
-    except (ValidationFailed, Refused) as refusal:
-        return _form_page(visit, form.refused(refusal, RENAMED), view), 422
-    return see(visit.address("steward_activity", activity_id=activity_id), done="activity-changed")
+    return activity_page(visit, activity_id, Form(visit))
 
 
 @web.post("/c/<city>/steward/activities/<activity_id>/sessions")
@@ -135,7 +58,7 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
         form.check()
         visit.write(lambda unit: activities.add_session(unit, caller, activity_id, begin, end, seats).session)
     except (ValidationFailed, Refused) as refusal:
-        return _activity_page(visit, activity_id, form.refused(refusal)), 422
+        return activity_page(visit, activity_id, form.refused(refusal)), 422
     return see(visit.address("steward_activity", activity_id=activity_id), done="session-opened")
 
 
@@ -164,16 +87,9 @@ def code_renew(visit: Visit, activity_id: str) -> Answer:
         return activity_id
 
     visit.write(run)
+    if activities.row(visit.session, visit.city.id, activity_id).mode == activities.CODE:
+        return see(visit.address("code_sheets", activity_id=activity_id), done="sheets-renewed")
     return see(visit.address("poster", activity_id=activity_id), done="code-renewed")
-
-
-@web.get("/c/<city>/steward/activities/<activity_id>/poster")
-@page("activity.manage", door="desk")
-def poster(visit: Visit, activity_id: str) -> str:
-    """The sheet to print: one page of A4 in both languages."""
-    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    code = current_code(visit, activity_id)
-    return render("steward/poster.html", activity=view, qr=symbol(code.url), code=code.text, url=code.url)
 
 
 @web.post("/c/<city>/steward/activities/<activity_id>/kiosk-link")
@@ -182,7 +98,7 @@ def kiosk_link(visit: Visit, activity_id: str) -> Answer:
     """Make a one-time link for the tablet at the door. It is shown in the answer and nowhere else."""
     activities.row(visit.session, visit.city.id, activity_id)
     secret = visit.write(lambda unit: tokens.create_link(unit, {KIOSK}, activity_id))
-    return _activity_page(visit, activity_id, Form(visit), link=link_address(secret))
+    return activity_page(visit, activity_id, Form(visit), link=link_address(secret))
 
 
 def link_address(secret: str) -> str:
@@ -190,47 +106,23 @@ def link_address(secret: str) -> str:
     return f"{services().public_url}/l/{secret}"
 
 
-def _policy(form: Form) -> Policy:
-    return Policy(
-        amount_minor=form.amount("amount"),
-        max_per_person=form.whole("max_per_person"),
-        max_per_day=form.whole("max_per_day"),
-        code_once=form.value("code_once") == "1",
-    )
-
-
-def _activity_page(visit: Visit, activity_id: str, form: Form, link: str = "") -> str:
+def activity_page(visit: Visit, activity_id: str, form: Form, link: str = "") -> str:
+    """The page of an activity, with a form that was refused or a link that is shown once."""
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
     found = statements.statement(visit.session, visit.city.id, budget_of(activity_id), limit=LATEST)
+    slips = sheets.list_(visit.session, visit.city.id, activity_id) if view.mode == activities.CODE else []
     return render(
         "steward/activity.html",
         activity=view,
+        forecast=planning.forecast_of(visit, view),
+        slips_left=sum(sheet.left for sheet in slips),
         sessions=view.sessions,
         arrivals=arrivals_of(visit, view),
         form=form,
-        may_post=steward.may_post(visit),
-        treasury=steward.treasury_minor(visit),
-        lines=statement_lines(visit, found.items),
+        may_post=movements.may_post(visit),
+        treasury=movements.treasury_minor(visit),
+        lines=movements.lines(visit, found.items),
+        undo=movements.just_made(visit),
         link=link,
         link_qr=symbol(link) if link else "",
-    )
-
-
-def _form_page(visit: Visit, form: Form, activity: ActivityView | None) -> str:
-    caps = visit.settings.get("assurance_caps", {})
-    hint = say(
-        N_("At most {poster} with a poster and {kiosk} with a kiosk."),
-        poster=money(caps.get("poster", 0)),
-        kiosk=money(caps.get("kiosk", 0)),
-    )
-    back = (
-        visit.address("steward_activity", activity_id=activity.id) if activity else visit.address("steward_activities")
-    )
-    return render(
-        "steward/activity_form.html",
-        form=form,
-        activity=activity,
-        places=[(one.id, name(one)) for one in places.list_(visit.session, visit.city.id)],
-        caps_hint=hint,
-        back_url=back,
     )

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.journal import Origin
 from ledger.book.unit import Unit
@@ -126,3 +126,9 @@ def origin(seq: int, state: CaseState) -> Origin:
 def due(unit: Unit) -> list[int]:
     """The holds that have run out by the unit's time, in the order of the log."""
     return [seq for (seq,) in ask(unit.driver, _DUE, unit.city.id, unit.now_ms)]
+
+
+def reversed_among(session: Session, city: str, seqs: Sequence[int]) -> set[int]:
+    """Which of some entries have been reversed."""
+    query = select(Case.seq).where(Case.city == city, Case.seq.in_(seqs), Case.reversed_by.is_not(None))
+    return set(session.scalars(query))

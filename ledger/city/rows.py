@@ -25,7 +25,7 @@ from ledger.city.specs import (
     ShopSpec,
 )
 
-MODES = ("poster", "kiosk")
+MODES = ("poster", "kiosk", "code")
 PLACE_KINDS = ("street", "exhibition", "online", "dialogue", "partner", "public")
 SAMPLE_MARK_TH = "(ตัวอย่าง)"
 SAMPLE_MARK_EN = "(sample)"
@@ -102,7 +102,7 @@ def _policy(table: Fields, mode: Mode, settings: CitySettings) -> PolicySpec:
         max_per_day=table.optional_whole("max_per_day"),
         code_once=table.flag("code_once"),
     )
-    cap = settings.assurance_caps.poster if mode == "poster" else settings.assurance_caps.kiosk
+    cap = getattr(settings.assurance_caps, mode)
     if policy.amount_minor > cap:
         raise table.error("amount_minor", f"give at most {cap}, the assurance cap of mode {mode}")
     if policy.code_once and mode == "poster":

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-Mode = Literal["poster", "kiosk"]
+Mode = Literal["poster", "kiosk", "code"]
 
 
 @dataclass(frozen=True)

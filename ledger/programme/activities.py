@@ -20,6 +20,7 @@ from sqlalchemy import Boolean, CheckConstraint, ForeignKeyConstraint, Integer, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import accounts, cities, journal
+from ledger.book.cities import City
 from ledger.book.unit import Unit
 from ledger.db import Base, Instant, Json
 from ledger.errors import NotFound, ValidationFailed
@@ -32,8 +33,8 @@ from ledger.programme.views import CLOSED, DRAFT, PUBLISHED, ActivityView, budge
 from ledger.programme.windows import Window
 from ledger.values import check_slug, short_id
 
-POSTER, KIOSK = "poster", "kiosk"
-MODES = (POSTER, KIOSK)
+POSTER, KIOSK, CODE = "poster", "kiosk", "code"
+MODES = (POSTER, KIOSK, CODE)
 STATES = (DRAFT, PUBLISHED, CLOSED)
 TEXT_LIMIT = 2000
 
@@ -45,7 +46,7 @@ class Activity(Base):
     __table_args__ = (
         UniqueConstraint("city", "code_tag", name="activities_code_tag"),
         ForeignKeyConstraint(["city", "place"], ["places.city", "places.id"], name="activities_place"),
-        CheckConstraint("mode IN ('poster', 'kiosk')", name="activities_mode"),
+        CheckConstraint("mode IN ('poster', 'kiosk', 'code')", name="activities_mode"),
         CheckConstraint("state IN ('draft', 'published', 'closed')", name="activities_state"),
         CheckConstraint("(daily_from IS NULL) = (daily_until IS NULL)", name="activities_daily"),
         CheckConstraint("daily_from < daily_until", name="activities_daily_order"),
@@ -120,8 +121,29 @@ def create(unit: Unit, principal: Principal, new: NewActivity) -> ActivityView:
     identifier = check_slug("id", new.id) if new.id else short_id()
     if unit.session.get(Activity, (unit.city.id, identifier)):
         raise ValidationFailed({"id": "Choose another id: this one is taken."})
-    activity = Activity(
-        city=unit.city.id,
+    activity = _built(unit.city, identifier, new)
+    activity.code_tag, activity.created_at = _free_tag(unit), unit.now
+    _check(unit.session, unit.city, activity)
+    unit.session.add(activity)
+    unit.session.flush()
+    accounts.open_account(unit, budget_of(identifier))
+    _publish_policy(unit, principal, activity)
+    return views.of(unit.session, unit.city, [activity], unit.now, {budget_of(identifier): 0})[0]
+
+
+def check(session: Session, city: City, new: NewActivity) -> None:
+    """Refuse what `create` would refuse, before anybody is asked whether it is meant.
+
+    Raises:
+        ValidationFailed: names each field and the remedy.
+    """
+    _check(session, city, _built(city, "", new))
+
+
+def _built(city: City, identifier: str, new: NewActivity) -> Activity:
+    """The row of a new activity, as far as it is said by whoever makes it."""
+    return Activity(
+        city=city.id,
         id=identifier,
         place=new.place,
         name_th=new.name_th.strip(),
@@ -135,17 +157,9 @@ def create(unit: Unit, principal: Principal, new: NewActivity) -> ActivityView:
         policy=new.policy.to_json(),
         daily_from=new.daily_from or None,
         daily_until=new.daily_until or None,
-        code_tag=_free_tag(unit),
         code_version=1,
         sample=new.sample,
-        created_at=unit.now,
     )
-    _check(unit, activity)
-    unit.session.add(activity)
-    unit.session.flush()
-    accounts.open_account(unit, budget_of(identifier))
-    _publish_policy(unit, principal, activity)
-    return views.of(unit.session, unit.city, [activity], unit.now, {budget_of(identifier): 0})[0]
 
 
 def change(unit: Unit, principal: Principal, identifier: str, wanted: ActivityChange) -> ActivityView:
@@ -165,7 +179,7 @@ def change(unit: Unit, principal: Principal, identifier: str, wanted: ActivityCh
             elif value is not None:
                 setattr(activity, name, value.strip())
         activity.daily_from, activity.daily_until = activity.daily_from or None, activity.daily_until or None
-        _check(unit, activity)
+        _check(unit.session, unit.city, activity)
         if activity.daily_from and sessions.not_over(unit.session, unit.city.id, [identifier], unit.now):
             raise ValidationFailed(
                 {"daily_from": "Take the coming sessions away first; an activity has one or the other."}
@@ -284,11 +298,11 @@ def shown(session: Session, city: str, identifier: str, now: datetime, principal
     return view
 
 
-def _check(unit: Unit, activity: Activity) -> None:
+def _check(session: Session, city: City, activity: Activity) -> None:
     """Refuse an activity whose fields do not hold together, the policy by the city's caps."""
     places.check_names(activity.name_th, activity.name_en)
     fields: dict[str, str] = {}
-    if unit.session.get(Place, (unit.city.id, activity.place)) is None:
+    if session.get(Place, (city.id, activity.place)) is None:
         fields["place"] = "Name a place of this city."
     if activity.mode not in MODES:
         fields["mode"] = f"Use one of {', '.join(MODES)}."
@@ -300,7 +314,7 @@ def _check(unit: Unit, activity: Activity) -> None:
     if fields:
         raise ValidationFailed(fields)
     windows.check_hours(activity.daily_from or "", activity.daily_until or "")
-    caps = CityRules.of(unit.city.settings).assurance_caps
+    caps = CityRules.of(city.settings).assurance_caps
     policies.check(Policy.from_json(activity.policy), caps, activity.mode)
 
 

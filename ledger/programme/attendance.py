@@ -36,8 +36,8 @@ class Attendance(Base):
     Attributes:
         entry: the seq of the reward.
         day: the date in the city's zone, ISO, which caps per day count by.
-        code_seconds: the time in the code; 0 for a poster.
-        single_code: the same where the policy lets each code serve once, else NULL; unique.
+        code_seconds: the moment in the code; 0 for a poster.
+        single_code: the same where each code serves once, by its kind or by the policy, else NULL; unique.
         turn: the nonce of the turn that was used, unique, else NULL.
         salt, evidence: what opens the commitment in the leaf.
     """
@@ -115,16 +115,6 @@ def latest_in_session(session: Session, city: str, activity: str, window: str, l
         .limit(limit)
     )
     return list(session.scalars(query))
-
-
-def earned(session: Session, city: str) -> dict[str, int]:
-    """What check-ins have earned at each activity, minor units; activities without any are left out."""
-    query = (
-        select(Attendance.activity, func.sum(Attendance.amount_minor).label("total"))
-        .where(Attendance.city == city)
-        .group_by(Attendance.activity)
-    )
-    return {row.activity: int(row.total) for row in session.execute(query)}
 
 
 class Standing(NamedTuple):

@@ -7,6 +7,7 @@ code to the person to the money:
     activity published                                            activity_closed
     not yet checked in for this session                           already_checked_in (names the first entry)
     poster, fresh, or opened in time (a turn)                     code_expired
+    one-time code of a sheet that was made and not withdrawn      code_invalid
     a session is open                                             activity_closed
     code and turn not used up, a seat left                        code_used, cap_reached (seats)
     caps of the activity, the day, the city, the unsecured        cap_reached
@@ -44,6 +45,7 @@ from ledger.programme.attendance import CODE, SEATS, STANDINGS, TURN, USES, Atte
 from ledger.programme.codes import Parts, Turn
 from ledger.programme.occasions import OCCASIONS
 from ledger.programme.policy import CityRules, Policy
+from ledger.programme.sheets import SHEETS
 from ledger.programme.views import DRAFT, PUBLISHED, budget_of, hours_of
 from ledger.programme.windows import Window
 from ledger.proof.encoding import canonical, timestamp
@@ -97,11 +99,15 @@ class _Claim:
     @property
     def assurance(self) -> str:
         """How well the code proves that somebody was there."""
+        if self.parts.serial is not None:
+            return activities.CODE
         return activities.KIOSK if self.parts.rotating else activities.POSTER
 
     @property
     def single_code(self) -> int | None:
-        """The time in the code, where the policy lets each code serve once."""
+        """The moment in the code, where each code serves once: by its kind, or by the policy."""
+        if self.parts.serial is not None:
+            return self.parts.seconds
         return self.parts.seconds if self.policy.code_once and self.parts.rotating else None
 
     @property
@@ -141,6 +147,8 @@ def record(unit: Unit, principal: Principal, command: CheckIn) -> Recorded:
     if standing.first:
         raise Refused("already_checked_in", activity=claim.activity.id, **standing.first)
     codes.check_time(claim.parts, claim.activity.mode, unit.now, claim.turn)
+    if claim.parts.serial is not None and not unit.get(SHEETS, (claim.activity.id, claim.parts.serial)):
+        raise Refused("code_invalid", "forged")
     if claim.window is None:
         raise _closed(unit, claim)
     _use_up(unit, claim)
@@ -161,7 +169,9 @@ def reads(principal: Principal, command: CheckIn) -> Steps:
     def found(unit: Unit) -> list[Place]:
         claim = _claim(unit, command)
         budget = transfers.reads([budget_of(claim.activity.id)])
-        return [(STANDINGS, (learner, *claim.occasion)), *budget, *((USES, use) for use in claim.uses)]
+        serial = claim.parts.serial
+        sheet = [] if serial is None else [(SHEETS, (claim.activity.id, serial))]
+        return [(STANDINGS, (learner, *claim.occasion)), *budget, *((USES, use) for use in claim.uses), *sheet]
 
     return named, found
 

@@ -1,10 +1,12 @@
 """Codes: the 20 characters that stand in an activity's QR symbol. Pure; keys and times are arguments.
 
-    city prefix 2 | activity tag 4 | time 6 | MAC 8        alphabet a-z2-7, five bits a character
+    city prefix 2 | activity tag 4 | moment 6 | MAC 8      alphabet a-z2-7, five bits a character
 
-The time is in seconds since 2024-01-01Z; 0 marks a poster, which does not expire (the sessions decide). A rotating
-code is shown for 30 seconds and taken for 15 more. The MAC is the first 40 bits of an HMAC-SHA256 over city,
-activity, code version and time: raising an activity's version withdraws every poster printed before.
+The moment is 0 for a poster, which does not expire (the sessions decide); else seconds since 2024-01-01Z for a rotating
+code, which is shown for 30 seconds and taken for 15 more; from `FIRST_SERIAL` on it is the serial number of a code that
+serves one person once, printed on a sheet to be cut up. Seconds reach that number in 2056, so the two never meet.
+The MAC is the first 40 bits of an HMAC-SHA256 over city, activity, code version and moment: raising an activity's
+version withdraws everything that was printed before.
 
 A *turn* is a signed note that somebody opened a rotating code in time: it holds for five minutes, once, so that a
 slow sign-in costs nobody their reward. Its nonce is stored with the check-in that uses it.
@@ -28,6 +30,11 @@ TURN_LIFETIME = timedelta(minutes=5)
 PREFIX_LENGTH, TAG_LENGTH, TIME_LENGTH, MAC_LENGTH = 2, 4, 6, 8
 LENGTH = PREFIX_LENGTH + TAG_LENGTH + TIME_LENGTH + MAC_LENGTH
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+FIRST_SERIAL = 31 << 25
+"""Moments from here on are serial numbers; codes that bear one begin their third part with "7"."""
+
+SERIALS = 1 << 25
+"""How many serial numbers an activity has: 1 to `SERIALS` - 1."""
 
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _CODE = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
@@ -68,8 +75,13 @@ class Parts:
 
     @property
     def rotating(self) -> bool:
-        """Whether it is of a kiosk, not of a poster."""
-        return self.seconds != 0
+        """Whether it is of a kiosk, neither of a poster nor of a sheet."""
+        return 0 < self.seconds < FIRST_SERIAL
+
+    @property
+    def serial(self) -> int | None:
+        """The number of a code that serves once; None for a poster and a kiosk."""
+        return self.seconds - FIRST_SERIAL if self.seconds >= FIRST_SERIAL else None
 
     @property
     def issued_at(self) -> datetime:
@@ -92,6 +104,19 @@ def issue(issuer: Issuer, public_url: str, at: datetime | None) -> Code:
     text = issuer.prefix + issuer.tag + _in_base32(seconds) + _mac(issuer, seconds)
     expires_at = None if at is None else _EPOCH + timedelta(seconds=seconds) + ROTATION
     return Code(text, f"{public_url}/q/{text}", expires_at)
+
+
+def issue_serial(issuer: Issuer, public_url: str, serial: int) -> Code:
+    """The one-time code with this serial number.
+
+    Raises:
+        ValueError: there is no such serial number.
+    """
+    if not 0 < serial < SERIALS:
+        raise ValueError(f"{serial} is no serial number")
+    seconds = FIRST_SERIAL + serial
+    text = issuer.prefix + issuer.tag + _in_base32(seconds) + _mac(issuer, seconds)
+    return Code(text, f"{public_url}/q/{text}", None)
 
 
 def read(text: str) -> Parts:
@@ -128,13 +153,15 @@ def is_fresh(parts: Parts, now: datetime) -> bool:
 
 
 def check_time(parts: Parts, mode: str, now: datetime, turn: Turn | None) -> None:
-    """Refuse a rotating code that is past its time, unless a turn speaks for it, and a poster of a kiosk.
+    """Refuse a rotating code that is past its time, unless a turn speaks for it, and what the activity has no longer.
+
+    An activity that was a poster's and is a kiosk's takes no poster; one that has no one-time codes takes none.
 
     Raises:
         Refused: `code_expired`.
     """
     if not parts.rotating:
-        if mode != "poster":
+        if mode != ("poster" if parts.serial is None else "code"):
             raise Refused("code_expired")
     elif turn is None and not is_fresh(parts, now):
         raise Refused("code_expired", at=parts.issued_at + ROTATION + MARGIN)

@@ -119,27 +119,30 @@ def create(unit: Unit, principal: Principal, new: NewPlace) -> PlaceView:
         ValidationFailed: names each field and the remedy.
     """
     require(principal, "place.write")
-    check_names(new.name_th, new.name_en)
     identifier = check_slug("id", new.id) if new.id else short_id()
-    check_slug("kind", new.kind)
     if unit.session.get(Place, (unit.city.id, identifier)):
         raise ValidationFailed({"id": "Choose another id: this one is taken."})
-    if new.district and unit.session.get(District, (unit.city.id, new.district)) is None:
-        raise ValidationFailed({"district": "Name a district of this city, or leave it empty."})
-    if new.street_order is not None:
-        _check_street_order(unit, new.street_order)
-    place = Place(
-        city=unit.city.id,
-        id=identifier,
-        name_th=new.name_th.strip(),
-        name_en=new.name_en.strip(),
-        district=new.district or None,
-        kind=new.kind,
-        street_order=new.street_order,
-        note_th=new.note_th.strip(),
-        note_en=new.note_en.strip(),
-    )
+    place = Place(city=unit.city.id, id=identifier)
+    with unit.session.no_autoflush:
+        _describe(unit, place, new)
     unit.session.add(place)
+    unit.session.flush()
+    return view_of(place)
+
+
+def change(unit: Unit, principal: Principal, identifier: str, new: NewPlace) -> PlaceView:
+    """Describe a learning space anew, in all its fields but the id.
+
+    Raises:
+        NotFound: the city has no such place.
+        ValidationFailed: names each field and the remedy.
+    """
+    require(principal, "place.write")
+    place = unit.session.get(Place, (unit.city.id, identifier))
+    if place is None:
+        raise NotFound("place", identifier)
+    with unit.session.no_autoflush:
+        _describe(unit, place, new)
     unit.session.flush()
     return view_of(place)
 
@@ -201,6 +204,19 @@ def check_names(name_th: str, name_en: str) -> None:
     }
     if fields:
         raise ValidationFailed(fields)
+
+
+def _describe(unit: Unit, place: Place, new: NewPlace) -> None:
+    """Check the fields of a place and put them into its row."""
+    check_names(new.name_th, new.name_en)
+    check_slug("kind", new.kind)
+    if new.district and unit.session.get(District, (unit.city.id, new.district)) is None:
+        raise ValidationFailed({"district": "Name a district of this city, or leave it empty."})
+    if new.street_order is not None and new.street_order != place.street_order:
+        _check_street_order(unit, new.street_order)
+    place.name_th, place.name_en = new.name_th.strip(), new.name_en.strip()
+    place.note_th, place.note_en = new.note_th.strip(), new.note_en.strip()
+    place.district, place.kind, place.street_order = new.district or None, new.kind, new.street_order
 
 
 def _check_street_order(unit: Unit, order: int) -> None:

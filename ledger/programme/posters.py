@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ledger.book import cities
 from ledger.book.cities import City, CityKeys
-from ledger.errors import Refused
+from ledger.errors import NotFound, Refused
 from ledger.people.roles import Principal, require
 from ledger.programme import activities, codes
 from ledger.programme.activities import Activity
@@ -45,10 +45,12 @@ def code(
 
     Raises:
         Forbidden: the principal is neither a steward nor this activity's kiosk.
-        NotFound: the city has no such activity.
+        NotFound: the city has no such activity, or one whose codes stand on sheets (`sheets`).
     """
     require(principal, "code.read", activity)
     row = activities.row(session, city.id, activity)
+    if row.mode == activities.CODE:
+        raise NotFound("code", activity)
     return codes.issue(issuer_of(city, keys, row), public_url, now if row.mode == activities.KIOSK else None)
 
 
@@ -75,7 +77,8 @@ def look(session: Session, city: City, keys: CityKeys, text: str, now: datetime)
     activity = by_tag(session, city.id, parts)
     codes.check_mac(parts, issuer_of(city, keys, activity))
     in_time = parts.rotating and codes.is_fresh(parts, now)
-    expired = not in_time if parts.rotating else activity.mode != activities.POSTER
+    printed = activities.POSTER if parts.serial is None else activities.CODE
+    expired = not in_time if parts.rotating else activity.mode != printed
     turn = codes.sign_turn(keys.derive("turn"), city.id, parts.text, now) if in_time else None
     return Look(parts.text, activities.get(session, city.id, activity.id, now), expired, turn)
 

@@ -107,6 +107,15 @@ def not_over(session: Session, city: str, activities: Collection[str], now: date
     return found
 
 
+def between(session: Session, city: str, start: datetime, end: datetime) -> list[tuple[str, Window]]:
+    """The sessions of any activity that touch a stretch of time, as (activity, window), by time."""
+    query = select(ActivitySession).where(
+        ActivitySession.city == city, ActivitySession.starts_at < end, ActivitySession.ends_at > start
+    )
+    rows = session.scalars(query.order_by(ActivitySession.starts_at, ActivitySession.activity))
+    return [(one.activity, window_of(one)) for one in rows]
+
+
 def window_of(one: ActivitySession) -> Window:
     """The window that a session is."""
     return Window(one.id, one.starts_at, one.ends_at, one.seats)

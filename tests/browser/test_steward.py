@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from playwright.sync_api import expect
+import png as pypng
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.site import Site, read_symbols
+from tests.browser.looks import check_with_axe
+from tests.browser.site import LAPTOP, PHONE, Site, read_symbols
 
 LOCAL = "%Y-%m-%dT%H:%M"
 BANGKOK = timedelta(hours=7)
+PAPER: ViewportSize = {"width": 703, "height": 1032}
+"""A4 within its margins of 12 mm, in CSS pixels."""
 
 
 def test_fund_open_print(site: Site) -> None:
@@ -21,6 +28,11 @@ def test_fund_open_print(site: Site) -> None:
     page.locator("#f-name_en").fill("Street dialogue")
     page.locator("#f-amount").fill("7.50")
     page.locator("main form button.large").click()
+    page.locator("#f-est_usual").fill("10")
+    page.locator("#f-est_meetings").fill("2")
+    page.get_by_role("button", name="คำนวณใหม่").click()
+    expect(page.locator(".forecast")).to_contain_text("150.00 KGO")
+    page.get_by_role("button", name="ประกาศใช้").click()
     page.locator("#f-fund_amount").fill("100")
     page.locator("form[action$=fund] button").click()
     expect(page.locator("table")).to_contain_text("100.00 KGO")
@@ -31,12 +43,125 @@ def test_fund_open_print(site: Site) -> None:
     page.locator("form[action$=sessions] button").click()
     page.get_by_role("link", name="พิมพ์โปสเตอร์").click()
     page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
     expect(page.locator(".head")).to_be_hidden()
-    (address,) = read_symbols(page.screenshot(full_page=True))
+    assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
+    (address,) = read_symbols(at_300_px(page, ".poster .qr svg"))
     learner = site.person()
     learner.page.goto(site.server.url + "/q/" + address.rpartition("/q/")[2])
     learner.page.locator("main form button").click()
     expect(learner.page.locator(".token b")).to_have_text("+7.50")
+
+
+@pytest.mark.parametrize(("size", "language", "scheme"), [(PHONE, "en", "dark"), (LAPTOP, "th", "light")])
+def test_slips_are_printed_read_used_once_and_withdrawn(
+    site: Site, size: tuple[int, int], language: str, scheme: Literal["light", "dark"]
+) -> None:
+    """A sheet of one-time codes: each printed slip is read at 300 px and says its own code; one learner uses it."""
+    steward = site.steward(size, language)
+    page = steward.page
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{site.home}/steward/activities/new?lang={language}")
+    page.locator("#f-name_th").fill("ทอผ้าไหมมัดหมี่")
+    page.locator("#f-name_en").fill("Weaving mudmee silk")
+    page.locator("#f-mode").select_option("code")
+    page.locator("#f-amount").fill("15")
+    page.locator("#f-daily_from").fill("00:00")
+    page.locator("#f-daily_until").fill("24:00")
+    page.locator("main form button.large").click()
+    check_with_axe(page)
+    page.locator("button[name=confirmed]").click()
+    page.locator("#f-fund_amount").fill("30")
+    page.locator("form[action$=fund] button").click()
+    check_with_axe(page)
+    page.locator("main form button.large").click()
+    page.locator("a[href$='/codes']").click()
+    page.locator("#f-count").fill("13")
+    page.locator("main form button").click()
+    check_with_axe(page)
+    page.emulate_media(media="print", color_scheme=scheme)
+    page.set_viewport_size(PAPER)
+    expect(page.locator(".slips")).to_have_count(2)
+    shown = [at_300_px(page, f".slip >> nth={index} >> .qr svg") for index in (0, 6, 12)]
+    read = [text for picture in shown for text in read_symbols(picture)]
+    printed = page.locator(".slip .address").all_inner_texts()
+    assert read == [printed[index].strip() for index in (0, 6, 12)]
+    assert len(set(printed)) == 13
+    pages_of_paper = page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n")
+    assert pages_of_paper == 2
+    slip = site.server.url + "/q/" + read[0].rpartition("/q/")[2]
+    first, second = site.person(size, language), site.person(size, language)
+    for learner in (first, second):
+        learner.page.goto(slip)
+        learner.page.locator("main form button").click()
+    expect(first.page.locator(".token b")).to_have_text("+15.00")
+    expect(second.page.locator(".token")).to_have_count(0)
+    page.emulate_media(media="screen", color_scheme=scheme)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(page.url.split("?")[0] + "/withdraw")
+    check_with_axe(page)
+    page.locator("main form button").click()
+    expect(page.locator(".pill.warn")).to_be_visible()
+    second.page.goto(site.server.url + "/q/" + read[1].rpartition("/q/")[2])
+    second.page.locator("main form button").click()
+    expect(second.page.locator(".token")).to_have_count(0)
+
+
+def test_a_mistake_is_taken_back(site: Site) -> None:
+    """A grant is offered to be taken back where it was made, asks once more, and leaves the treasury as before."""
+    page = site.steward(PHONE, "en").page
+    page.goto(f"{site.home}/steward/treasury?lang=en")
+    before = page.locator(".figures dd").first.inner_text()
+    page.locator("#f-grant_amount").fill("77")
+    page.locator("form[action$=grant] button").click()
+    page.locator("main form button.large").click()
+    page.get_by_role("link", name="Take it back").click()
+    check_with_axe(page)
+    last = page.locator(".confirm td.number").last.bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= PHONE[0]
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.locator(".notice.good")).to_be_visible()
+    assert page.locator(".figures dd").first.inner_text() == before
+
+
+def test_a_space_a_session_and_the_calendar(site: Site) -> None:
+    """A new space takes an activity; its session stands in the month under its day, which the grid leads to."""
+    steward, at = site.steward(LAPTOP, "en"), datetime.now(UTC) + BANGKOK
+    page = steward.page
+    page.goto(f"{site.home}/steward/spaces/new?lang=en")
+    page.locator("#f-name_th").fill("ลานคูน")
+    page.locator("#f-name_en").fill("Golden shower court")
+    page.locator("main form button").click()
+    expect(page.get_by_role("link", name="Golden shower court")).to_be_visible()
+    page.goto(f"{site.home}/steward/activities/new")
+    page.locator("#f-name_th").fill("ฟังหมอลำ")
+    page.locator("#f-name_en").fill("Listening to mo lam")
+    page.locator("#f-place").select_option(label="Golden shower court")
+    page.locator("#f-amount").fill("2")
+    page.locator("main form button.large").click()
+    page.locator("button[name=confirmed]").click()
+    page.locator("#f-starts_at").fill(at.replace(hour=20, minute=0).strftime(LOCAL))
+    page.locator("#f-ends_at").fill(at.replace(hour=21, minute=0).strftime(LOCAL))
+    page.locator("form[action$=sessions] button").click()
+    page.goto(f"{site.home}/steward/calendar")
+    page.locator(".month td.today a").click()
+    expect(page.locator(".day:target")).to_contain_text("Listening to mo lam")
+    expect(page.locator(".day:target")).to_contain_text("20:00")
+    check_with_axe(page)
+
+
+def at_300_px(page: Page, symbol: str) -> bytes:
+    """A picture of a symbol as it is laid out on paper, 300 pixels wide."""
+    place = page.locator(symbol).evaluate(
+        "(part) => { const { x, y, width, height } = part.getBoundingClientRect();"
+        " return { x: x + scrollX, y: y + scrollY, width, height, scale: 300 / width }; }"
+    )
+    wire = page.context.new_cdp_session(page)
+    taken = wire.send("Page.captureScreenshot", {"clip": place, "captureBeyondViewport": True})
+    picture = base64.b64decode(taken["data"])
+    assert abs(pypng.Reader(bytes=picture).read()[0] - 300) <= 1
+    return picture
 
 
 def test_errors_stand_at_their_fields_and_nothing_is_lost(site: Site) -> None:

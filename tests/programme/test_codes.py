@@ -17,7 +17,7 @@ ISSUER = Issuer(b"k" * 32, "khon-kaen", "kk", "library", "abcd", 1)
 TURN_KEY = b"t" * 32
 URL = "https://learn.example"
 
-MOMENTS = st.datetimes(datetime(2024, 1, 1, 0, 0, 1), datetime(2057, 12, 31)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2024, 1, 1, 0, 0, 1), datetime(2056, 11, 30)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
 
 
 @given(st.none() | MOMENTS)

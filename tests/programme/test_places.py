@@ -11,7 +11,7 @@ from ledger.people.roles import Principal
 from ledger.programme import places
 from ledger.programme.places import NewDistrict, NewPlace, PlaceView
 from tests.factories import CITY, Installation, add_city
-from tests.programme.town import STEWARD
+from tests.programme.town import STEWARD, Town
 
 GATE = NewPlace("ประตูเมือง", "City gate", id="city-gate", kind="street", street_order=1, district="mueang")
 
@@ -92,3 +92,19 @@ def test_only_stewards_add_places(province: Installation) -> None:
         province.run(lambda unit: places.create(unit, shop, GATE))
     with pytest.raises(Forbidden):
         province.run(lambda unit: places.create_district(unit, shop, NewDistrict("ban-fang", "บ้านฝาง", "Ban Fang")))
+
+
+def test_a_place_is_described_anew(town: Town) -> None:
+    """All its fields but the id; its own number on the street is not in its way, another's is."""
+
+    def described(identifier: str, name: str, order: int | None) -> PlaceView:
+        return town.run(lambda unit: places.change(unit, STEWARD, identifier, NewPlace("ชื่อ", name, street_order=order)))
+
+    town.run(lambda unit: places.create(unit, STEWARD, NewPlace("ข", "B", id="second", street_order=2)))
+    assert described("art-house", "Gallery", 1).name_en == "Gallery"
+    assert described("art-house", "Gallery", 1).street_order == 1
+    with pytest.raises(ValidationFailed, match="street_order"):
+        described("art-house", "Gallery", 2)
+    assert described("second", "B", None).street_order is None
+    with pytest.raises(NotFound):
+        described("nowhere", "N", None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.book import transfers
+from ledger.book.commands import Command
 from ledger.errors import Refused
 from ledger.people import learners
 from ledger.people.roles import Principal
@@ -95,6 +96,10 @@ class Town:
     def check_in(self, who: Principal, code: str, turn: str | None = None) -> Recorded:
         """Check somebody in."""
         return self.run(lambda unit: checkins.record(unit, who, CheckIn(code, turn)))
+
+    def command(self, who: Principal, code: str) -> Command[Recorded]:
+        """The check-in as a command of the writer, for batches."""
+        return checkins.command(who, CheckIn(code))
 
     def refusal(self, who: Principal, code: str, turn: str | None = None) -> Refused:
         """Why somebody is not checked in."""

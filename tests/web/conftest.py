@@ -18,7 +18,7 @@ from ledger.commerce.shops import NewShop
 from ledger.config import Settings
 from ledger.people import tokens
 from ledger.people.roles import Principal
-from ledger.programme import activities, places, posters
+from ledger.programme import activities, places, posters, sheets
 from ledger.programme.activities import NewActivity
 from ledger.programme.places import NewDistrict, NewPlace
 from ledger.programme.policy import Policy
@@ -69,7 +69,10 @@ class Town:
 
 @pytest.fixture
 def town(sqlite_url: str, tmp_path: Path) -> Iterator[Town]:
-    """A town with 1,000 KGO: 800 in the treasury, 200 in the budgets of `walk` (poster) and `circle` (kiosk)."""
+    """A town with 1,000 KGO: 800 in the treasury, 200 in the budgets of `walk` (poster) and `circle` (kiosk).
+
+    `slips` has a sheet of fourteen one-time codes and no budget yet.
+    """
     installation = install(sqlite_url, tmp_path)
     installation.grant(100_000)
     installation.run(_build)
@@ -85,6 +88,8 @@ def _build(unit: Unit) -> None:
     places.create(unit, system, NewPlace("ตึกแก่น", "Kaen building", id="kaen", district="mueang", street_order=1))
     _open_all_day(unit, "walk", "เดินเมือง", "Walk", "poster", Policy(500, max_per_day=1))
     _open_all_day(unit, "circle", "วงคุย", "Circle", "kiosk", Policy(1000))
+    _open_all_day(unit, "slips", "แจกคูปอง", "Slips", "code", Policy(400))
+    sheets.make(unit, system, "slips", 14)
     for budget in ("budget:walk", "budget:circle"):
         transfers.post(unit, "fund", "treasury", budget, 10_000, actor="system")
     for shop in ("cafe", "stall"):

@@ -1,0 +1,170 @@
+"""The page of the city's figures, and each of its tables as a file. The counting is `ledger.city.report`'s."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from flask import Response, request
+
+from api.web import figures
+from api.web.shell import Visit, page, render, web
+from api.web.words import N_, name, num, say
+from ledger.book import cities
+from ledger.city import report
+from ledger.city.report import FEWEST, PERIODS, UNTRACED, Figure, Measure, Pair, Report
+from ledger.commerce import shops
+from ledger.errors import NotFound
+from ledger.programme import activities, places
+
+TOP = 12
+"""Rows of a table on the page; the file has all of them."""
+
+TABLES = ("weeks", "districts", "activities", "shops", "flows")
+PERIOD_NAMES = {4: N_("Four weeks"), 13: N_("Three months"), 52: N_("A year")}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the ids of a report are called, in the language of the page."""
+
+    activities: Mapping[str, str]
+    shops: Mapping[str, str]
+    districts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: what it is called, and its figures."""
+
+    label: str
+    pair: Pair
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What was earned at an activity and spent at a shop."""
+
+    activity: str
+    shop: str
+    figure: Measure
+
+
+@web.get("/c/<city>/steward/figures")
+@page("report.read", door="desk")
+def city_figures(visit: Visit) -> str:
+    """People, participation, earned and spent, which activities feed which shops; `?weeks=` and `?district=`."""
+    weeks, found = _asked(visit)
+    names = _names(visit)
+    district = request.args.get("district", "")
+    chosen = district if district and district in names.districts else None
+    weekly = found.weeks if chosen is None else _weeks_of(found, chosen)
+    fed = sorted(
+        (
+            Flow(names.activities[one], names.shops[two], figure)
+            for (one, two), figure in found.flows.items()
+            if one and figure is not None
+        ),
+        key=lambda flow: (-flow.figure.minor, flow.activity, flow.shop),
+    )
+    return render(
+        "steward/figures.html",
+        totals=figures.of(visit.session, visit.city.id),
+        report=found,
+        weeks=weeks,
+        periods=PERIOD_NAMES,
+        chosen=chosen,
+        district=names.districts.get(chosen or "", ""),
+        districts_known=names.districts,
+        weekly=[(monday, pair) for monday, pair in weekly.items()],
+        districts=_rows(found.districts, names.districts),
+        activities=_rows(found.activities, names.activities)[:TOP],
+        shops=_rows(found.shops, names.shops)[:TOP],
+        flows=fed[:TOP],
+        flows_withheld=sum(figure is None for (one, _), figure in found.flows.items() if one != UNTRACED),
+        fewest=FEWEST,
+    )
+
+
+@web.get("/c/<city>/steward/figures/<table>.csv")
+@page("report.read", door="desk")
+def figures_file(visit: Visit, table: str) -> Response:
+    """A table of the figures, whole; what is withheld is an empty cell.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    if table not in TABLES:
+        raise NotFound("table", table)
+    weeks, found = _asked(visit)
+    file = io.StringIO()
+    writer = csv.writer(file)
+    for row in _table(table, found, _names(visit)):
+        writer.writerow([_harmless(cell) for cell in row])
+    filename = f"{visit.city.id}-{table}-{found.first_day}-{weeks}w.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    return Response("\ufeff" + file.getvalue(), mimetype="text/csv", headers=headers)
+
+
+def _asked(visit: Visit) -> tuple[int, Report]:
+    wanted = request.args.get("weeks", type=int)
+    weeks = wanted if wanted in PERIODS else PERIODS[1]
+    return weeks, report.of(visit.session, cities.get(visit.session, visit.city.id), visit.now, weeks)
+
+
+def _names(visit: Visit) -> Names:
+    views = activities.list_(visit.session, visit.city.id, visit.now, everything=True)
+    known = {one.id: name(one) for one in shops.list_(visit.session, visit.city.id, state=None, limit=100_000)}
+    districts = {one.id: name(one) for one in places.districts(visit.session, visit.city.id)}
+    return Names({one.id: name(one) for one in views}, known, {**districts, "": say(N_("No district"))})
+
+
+def _weeks_of(found: Report, district: str) -> dict[date, Pair]:
+    nobody = Pair(Measure(0, 0, 0), Measure(0, 0, 0))
+    return {monday: found.district_weeks.get((district, monday.isoformat()), nobody) for monday in found.weeks}
+
+
+def _rows(pairs: Mapping[str, Pair], names: Mapping[str, str]) -> list[Row]:
+    """The rows with most money first."""
+    rows = [Row(names.get(key, key), pair) for key, pair in pairs.items()]
+    return sorted(rows, key=lambda row: (-_minor(row.pair.learning) - _minor(row.pair.spending), row.label))
+
+
+def _minor(figure: Figure) -> int:
+    return 0 if figure is None else figure.minor
+
+
+def _table(table: str, found: Report, names: Names) -> Iterable[list[str]]:
+    """The rows of a file; the first names the columns."""
+    both = ["people", "check_ins", "earned", "buyers", "purchases", "spent"]
+    if table == "flows":
+        yield ["activity", "activity_name", "shop", "shop_name", "people", "purchases", "spent"]
+        for (activity, shop), figure in sorted(found.flows.items()):
+            yield [activity, names.activities.get(activity, ""), shop, names.shops.get(shop, ""), *_cells(figure)]
+        return
+    pairs: Mapping[str, Pair]
+    if table == "weeks":
+        yield ["week", "district", "district_name", *both]
+        for (district, week), pair in sorted(found.district_weeks.items(), key=lambda item: (item[0][1], item[0][0])):
+            yield [week, district, names.districts.get(district, ""), *_cells(pair.learning), *_cells(pair.spending)]
+        return
+    pairs = {"districts": found.districts, "activities": found.activities, "shops": found.shops}[table]
+    called = {"districts": names.districts, "activities": names.activities, "shops": names.shops}[table]
+    yield [table.replace("ies", "y").removesuffix("s"), "name", *both]
+    for key, pair in pairs.items():
+        yield [key, called.get(key, ""), *_cells(pair.learning), *_cells(pair.spending)]
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: whoever applies as a shop chooses its name."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _cells(figure: Figure) -> list[str]:
+    """People, times and amount as a spreadsheet reads them."""
+    if figure is None:
+        return ["", "", ""]
+    return [str(figure.people), str(figure.times), num(figure.minor).replace(",", "")]

@@ -1,0 +1,90 @@
+"""The city's figures on the page and as files: what is shown, what is withheld, who may see it."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from api.web.reports import _harmless
+from tests.web.conftest import HOME, Town
+from tests.web.test_redeeming import reserve
+from tests.web.visitor import Visitor
+
+FIGURES = f"{HOME}/steward/figures"
+
+
+def buyers(town: Town, count: int) -> None:
+    """So many learners who were at the poster and bought a coffee."""
+    till = town.worker({"shop"}, "cafe")
+    for _ in range(count):
+        learner = town.learner()
+        reserved = reserve(learner)
+        code = reserved.html.split('class="code"')[1].split("</p>")[0]
+        digits = "".join(part for part in code if part.isdigit())[-6:]
+        found = till.send(till.get(f"{HOME}/shop/").form("/find"), code=digits)
+        till.send(found.form("/confirm"))
+
+
+def file(visitor: Visitor, table: str, query: str = "") -> list[dict[str, str]]:
+    """The rows of a file by the names of its columns."""
+    answer = visitor.client.get(f"{FIGURES}/{table}.csv{query}", headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    return list(csv.DictReader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
+
+
+def test_the_page_and_its_files_say_the_same(town: Town) -> None:
+    """Five who came and bought: on the page, by week, by district, by shop, and from the activity to the shop."""
+    buyers(town, 5)
+    steward = town.worker({"steward"})
+    page = steward.get(f"{FIGURES}?lang=en")
+    assert "25.00" in page.text
+    assert "15.00" in page.text
+    assert "Walk → The cafe" in page.text
+    (flow,) = file(steward, "flows")
+    assert (flow["activity"], flow["shop"], flow["people"], flow["spent"]) == ("walk", "cafe", "5", "15.00")
+    (week,) = [row for row in file(steward, "weeks") if row["district"] == "mueang"]
+    assert (week["people"], week["check_ins"], week["earned"]) == ("5", "5", "25.00")
+    (walk,) = file(steward, "activities")
+    assert (walk["activity"], walk["earned"], walk["spent"]) == ("walk", "25.00", "15.00")
+    assert {row["district"] for row in file(steward, "districts", "?weeks=4")} == {"", "mueang"}
+    assert [row["buyers"] for row in file(steward, "shops", "?weeks=52")] == ["5"]
+
+
+def test_four_people_are_not_read_out(town: Town) -> None:
+    """Neither on the page nor in any file does anything stand that four people did."""
+    buyers(town, 4)
+    steward = town.worker({"steward"})
+    page = steward.get(f"{FIGURES}?lang=en&weeks=4")
+    shown = page.text.split("Where all tokens are now")[0]
+    for telling in ("20.00", "12.00"):
+        assert telling not in shown
+    for table in ("weeks", "districts", "activities", "shops", "flows"):
+        for row in file(steward, table):
+            assert not {row.get("people"), row.get("spent"), row.get("earned")} & {"4", "12.00", "20.00"}
+
+
+def test_a_shop_s_name_is_no_formula() -> None:
+    """A spreadsheet does not carry out what somebody called their shop."""
+    assert _harmless("=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert _harmless("ร้านกาแฟ") == "ร้านกาแฟ"
+
+
+@pytest.mark.parametrize("address", [FIGURES, f"{FIGURES}/flows.csv"])
+def test_who_may_see_them(town: Town, address: str) -> None:
+    """Staff may; learners, shops and strangers may not."""
+    assert town.worker({"treasurer"}).get(address).status == 200
+    for stranger in (town.visitor(), town.learner(), town.worker({"shop"}, "cafe")):
+        assert stranger.get(address).status in (401, 403)
+    assert town.worker({"steward"}).get(f"{FIGURES}/secrets.csv").status == 404
+
+
+def test_an_odd_question_gets_the_usual_answer(town: Town) -> None:
+    """A period or a district that there is not leads to the three months of the whole city."""
+    steward = town.worker({"steward"})
+    page = steward.get(f"{FIGURES}?weeks=7&district=nowhere&lang=en")
+    assert page.status == 200
+    assert "By week: " not in page.text
+    assert "By week: Mueang" in steward.get(f"{FIGURES}?district=mueang&lang=en").text
