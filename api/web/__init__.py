@@ -21,9 +21,14 @@ from api.web import (
     programme,
     promotions,
     redemptions,
+    sales,
+    scanning,
+    settling,
     shell,
     shop,
     steward,
+    storefront,
+    trade,
     words,
 )
 from api.web.shell import Visit, web
@@ -46,8 +51,13 @@ PAGES = (
     programme,
     promotions,
     redemptions,
+    sales,
+    scanning,
+    settling,
     shop,
     steward,
+    storefront,
+    trade,
 )
 """The modules that declare views; importing them declares."""
 
@@ -66,9 +76,15 @@ LEARNER_WAYS: Ways = (
     ("wallet", N_("Wallet"), "wallet", ("redemption", "received")),
 )
 SHOP_WAYS: Ways = (
-    ("till", N_("Till"), "till", ("till_redemption", "till_find")),
-    ("shop_promotions", N_("My promotions"), "offer", ("promotion_new", "promotion_edit")),
-    ("shop_statement", N_("Statement"), "list", ()),
+    ("till", N_("Till"), "till", ("till_redemption", "till_find", "till_refund")),
+    ("shop_promotions", N_("Promotions"), "offer", ("promotion_new", "promotion_edit", "shop_about")),
+    ("shop_sales", N_("Sales"), "figures", ()),
+    (
+        "shop_tokens",
+        N_("Tokens"),
+        "treasury",
+        ("shop_spend", "shop_settle", "shop_statement", "shop_statement_print"),
+    ),
 )
 DESK_WAYS: Ways = (
     ("desk", N_("Desk"), "desk", ()),
@@ -78,7 +94,7 @@ DESK_WAYS: Ways = (
         "activity",
         ("steward_activity", "activity_new", "activity_edit", "airdrop_list", "airdrop_new", "airdrop"),
     ),
-    ("treasury", N_("Treasury"), "treasury", ("fund", "grant")),
+    ("treasury", N_("Treasury"), "treasury", ("fund", "grant", "settlement")),
     ("steward_shops", N_("Shops"), "shop", ("steward_promotions", "shop_link")),
     ("city_figures", N_("Figures"), "figures", ()),
 )

@@ -18,7 +18,7 @@ from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_, name, say, statement_lines
 from ledger.book import accounts, statements, transfers
 from ledger.book.unit import Unit
-from ledger.commerce import shops
+from ledger.commerce import shops, trading
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people.roles import PERMISSIONS, require
 from ledger.programme import activities
@@ -171,6 +171,7 @@ def _treasury(visit: Visit, form: Form) -> str:
         budgets=totals.in_budgets,
         form=form,
         may_post=may_post(visit),
+        settlements=trading.waiting(visit.session, visit.city.id),
         choices=[(one.id, name(one)) for one in views if one.state != CLOSED],
         rows=[{"activity": one, "budget_minor": one.budget_minor} for one in views],
         lines=statement_lines(visit, lines),
