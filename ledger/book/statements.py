@@ -91,7 +91,7 @@ def between(session: Session, city: str, path: str, begin: datetime, end: dateti
         .order_by(legs.seq, legs.line, legs.side)
         .limit(PAGE)
     )
-    place = first, MAX_LINES, len(SIDES)
+    place = first + 1, -1, -1
     while rows := session.execute(query.where(tuple_(legs.seq, legs.line, legs.side) > place)).all():
         yield from (_line(*row) for row in rows)
         leg: Any = rows[-1][0]

@@ -6,6 +6,7 @@
 
 const DIGITS = 6;
 const LOOK_EVERY_MS = 350;
+const FAILURES_TOLD = 4;
 const CAMERA_REST_MS = 90000;
 const ANSWER_WITHIN_MS = 12000;
 const SIDE_PX = 480;
@@ -200,11 +201,13 @@ async function ownDetector() {
 // Looks again and again until something is found, the camera is closed or nobody came for a while.
 async function watch(mine, video, untilMs) {
   let refused = "";
+  let failures = 0;
   while (camera === mine) {
     if (Date.now() > untilMs || document.hidden) return closeCamera();
     try {
       const answer = await look(mine.detector, video, refused);
       if (camera !== mine) return;
+      failures = 0;
       if (answer.url) {
         reopen = true;
         return await stay(answer.url);
@@ -214,7 +217,9 @@ async function watch(mine, video, untilMs) {
         problem(refused);
       }
     } catch {
-      // A look that failed is followed by the next one.
+      // A look that failed is followed by the next one; several in a row mean that nobody answers.
+      failures += 1;
+      if (failures === FAILURES_TOLD) trouble();
     }
     await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
   }
