@@ -129,12 +129,22 @@ def zone(name: str) -> ZoneInfo:
 
 def long_date(language: str, day: date) -> str:
     """`22 พฤศจิกายน 2569` or `22 November 2026`."""
-    return f"{day.day} {_months(language, 'wide')[day.month]} {_year(language, day)}"
+    return f"{day.day} {_months(language, 'wide')[day.month]} {year(language, day)}"
 
 
 def short_date(language: str, day: date) -> str:
     """`22 พ.ย. 2569` or `22 Nov 2026`."""
-    return f"{day.day} {_months(language, 'abbreviated')[day.month]} {_year(language, day)}"
+    return f"{day.day} {_months(language, 'abbreviated')[day.month]} {year(language, day)}"
+
+
+def day_month(language: str, day: date) -> str:
+    """`22 พ.ย.` or `22 Nov`, where the year is known."""
+    return f"{day.day} {_months(language, 'abbreviated')[day.month]}"
+
+
+def month_year(language: str, day: date) -> str:
+    """`พฤศจิกายน 2569` or `November 2026`."""
+    return f"{_months(language, 'wide')[day.month]} {year(language, day)}"
 
 
 def weekday(language: str, day: date) -> str:
@@ -165,7 +175,8 @@ def date_time(language: str, at: datetime, zone_name: str) -> str:
     return f"{day} {clock}" if language == "th" else f"{day}, {clock}"
 
 
-def _year(language: str, day: date) -> int:
+def year(language: str, day: date) -> int:
+    """`2569` in Thai, `2026` in English."""
     return day.year + BUDDHIST_ERA_OFFSET if language == "th" else day.year
 
 

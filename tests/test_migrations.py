@@ -117,12 +117,12 @@ def _rows(installation: Installation) -> dict[str, set[tuple[Any, ...]]]:
 
 
 def test_a_new_way_of_checking_in_keeps_every_activity(database_url: str, tmp_path: Path) -> None:
-    """Down to 0007 and up again around an activity that others refer to; only then does the check admit `code`."""
+    """Down to 0008 and up again around an activity that others refer to; only then does the check admit `code`."""
     town = Town(install(database_url, tmp_path))
     town.activity()
     town.check_in(town.learner(), town.code().text)
     config = _config(database_url)
-    command.downgrade(config, "0007")
+    command.downgrade(config, "0008")
     change = update(Base.metadata.tables["activities"]).values(mode="code")
     with town.installation.database.writing.connect() as connection, pytest.raises(DBAPIError):
         connection.execute(change)
@@ -132,7 +132,7 @@ def test_a_new_way_of_checking_in_keeps_every_activity(database_url: str, tmp_pa
     town.activity("museum")
     town.check_in(town.learner(), town.code("museum").text)
     with pytest.raises(RuntimeError, match="mode 'code'"):
-        command.downgrade(config, "0007")
+        command.downgrade(config, "0008")
     if database_url.startswith("sqlite"):
         with town.installation.database.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

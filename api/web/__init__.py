@@ -26,10 +26,15 @@ from api.web import (
     promotions,
     redemptions,
     reports,
+    sales,
+    scanning,
+    settling,
     shell,
     shop,
     spaces,
     steward,
+    storefront,
+    trade,
     words,
 )
 from api.web.shell import Visit, web
@@ -57,9 +62,14 @@ PAGES = (
     promotions,
     redemptions,
     reports,
+    sales,
+    scanning,
+    settling,
     shop,
     spaces,
     steward,
+    storefront,
+    trade,
 )
 """The modules that declare views; importing them declares."""
 
@@ -78,9 +88,15 @@ LEARNER_WAYS: Ways = (
     ("wallet", N_("Wallet"), "wallet", ("redemption", "received")),
 )
 SHOP_WAYS: Ways = (
-    ("till", N_("Till"), "till", ("till_redemption", "till_find")),
-    ("shop_promotions", N_("My promotions"), "offer", ("promotion_new", "promotion_edit")),
-    ("shop_statement", N_("Statement"), "list", ()),
+    ("till", N_("Till"), "till", ("till_redemption", "till_find", "till_refund")),
+    ("shop_promotions", N_("Promotions"), "offer", ("promotion_new", "promotion_edit", "shop_about")),
+    ("shop_sales", N_("Sales"), "figures", ()),
+    (
+        "shop_tokens",
+        N_("Tokens"),
+        "treasury",
+        ("shop_spend", "shop_settle", "shop_statement", "shop_statement_print"),
+    ),
 )
 DESK_WAYS: Ways = (
     ("desk", N_("Desk"), "desk", ()),
@@ -108,7 +124,7 @@ DESK_WAYS: Ways = (
             "airdrop",
         ),
     ),
-    ("treasury", N_("Treasury"), "treasury", ("fund", "grant", "reverse_ask")),
+    ("treasury", N_("Treasury"), "treasury", ("fund", "grant", "reverse_ask", "settlement")),
     ("steward_shops", N_("Shops"), "shop", ("steward_promotions", "shop_link")),
     ("city_figures", N_("Figures"), "figures", ()),
 )

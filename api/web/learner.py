@@ -18,7 +18,7 @@ from ledger.book import accounts, statements
 from ledger.book.accounts import Balance
 from ledger.book.unit import Unit
 from ledger.commerce import promotions as offers
-from ledger.commerce import receipts
+from ledger.commerce import receipts, shops
 from ledger.commerce.receipts import RedemptionView
 from ledger.errors import NotFound, ValidationFailed
 from ledger.people import learners
@@ -114,8 +114,13 @@ def promotions(visit: Visit) -> str:
 def promotion(visit: Visit, promotion_id: str) -> str:
     """One promotion, with the button that reserves it."""
     view = offers.get(visit.session, visit.city.id, promotion_id, visit.now)
-    minutes = visit.settings["hold_minutes"]
-    return render("learner/promotion.html", promotion=view, balance=balance_of(visit), hold_minutes=minutes)
+    return render(
+        "learner/promotion.html",
+        promotion=view,
+        shop=shops.get(visit.session, visit.city.id, view.shop),
+        balance=balance_of(visit),
+        hold_minutes=visit.settings["hold_minutes"],
+    )
 
 
 @web.get("/c/<city>/wallet")

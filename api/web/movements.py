@@ -21,6 +21,7 @@ from api.web.words import N_, Line, kind, name, say, statement_lines
 from ledger.book import accounts, cases, entries, statements, transfers
 from ledger.book.statements import StatementLine
 from ledger.book.unit import Unit
+from ledger.commerce import trading
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people.roles import PERMISSIONS, require
 from ledger.programme import activities
@@ -241,6 +242,7 @@ def _treasury(visit: Visit, form: Form) -> str:
         budgets=totals.in_budgets,
         form=form,
         may_post=may_post(visit),
+        settlements=trading.waiting(visit.session, visit.city.id),
         choices=[(one.id, name(one)) for one in views if one.state != CLOSED],
         rows=[{"activity": one, "budget_minor": one.budget_minor} for one in views],
         lines=lines(visit, recent),

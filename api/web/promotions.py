@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flask import request
+
 from api.i18n import number
 from api.web.forms import Form, local_value
 from api.web.shell import Answer, Visit, page, render, says, see, web
@@ -12,7 +14,7 @@ from api.web.words import N_
 from ledger.book.unit import Unit
 from ledger.commerce import promotions as offers
 from ledger.commerce.promotions import NewPromotion, PromotionChange, PromotionView
-from ledger.errors import Refused, ValidationFailed
+from ledger.errors import NotFound, Refused, ValidationFailed
 
 RENAMED = {"price_minor": "price"}
 says("offered", N_("Offered. Learners see it now."))
@@ -33,7 +35,11 @@ def shop_promotions(visit: Visit) -> str:
 @web.get("/c/<city>/shop/promotions/new")
 @page("shop.till", door="shop")
 def promotion_new(visit: Visit) -> str:
-    """The empty form."""
+    """The empty form, or with `?like=` the words and bounds of another promotion of the shop, without its times."""
+    if like := request.args.get("like"):
+        view = _own(visit, like)
+        values = {**_words(visit, view), "stock": view.stock, "per_learner": view.per_learner}
+        return _form_page(visit, Form(visit, values), None, view)
     return _form_page(visit, Form(visit, {"per_learner": 1}), None)
 
 
@@ -67,15 +73,13 @@ def promotion_create(visit: Visit) -> Answer:
 def promotion_edit(visit: Visit, promotion_id: str) -> str:
     """The form with what the promotion says now."""
     view = _own(visit, promotion_id)
-    words = {name: getattr(view, name) for name in ("title_th", "title_en", "benefit_th", "benefit_en")}
-    numbers = {
-        "price": number(view.price_minor, visit.city.scale),
+    bounds = {
         "stock": view.stock,
         "per_learner": view.per_learner,
         "starts_at": local_value(visit, view.starts_at),
         "ends_at": local_value(visit, view.ends_at),
     }
-    return _form_page(visit, Form(visit, {**words, **numbers}), view)
+    return _form_page(visit, Form(visit, {**_words(visit, view), **bounds}), view)
 
 
 @web.post("/c/<city>/shop/promotions/<promotion_id>")
@@ -120,8 +124,22 @@ def promotion_state(visit: Visit, promotion_id: str) -> Answer:
 
 
 def _own(visit: Visit, promotion_id: str) -> PromotionView:
-    return offers.get(visit.session, visit.city.id, promotion_id, visit.now, visit.principal)
+    """A promotion of the shop that is signed in.
+
+    Raises:
+        NotFound: there is none, or it is another shop's.
+    """
+    view = offers.get(visit.session, visit.city.id, promotion_id, visit.now, visit.shop)
+    if view.shop != visit.shop.subject:
+        raise NotFound("promotion", promotion_id)
+    return view
 
 
-def _form_page(visit: Visit, form: Form, promotion: PromotionView | None) -> str:
-    return render("shop/promotion_form.html", shop=own_shop(visit), form=form, promotion=promotion)
+def _words(visit: Visit, view: PromotionView) -> dict[str, str]:
+    """Words and price as the form has them."""
+    words = {name: getattr(view, name) for name in ("title_th", "title_en", "benefit_th", "benefit_en")}
+    return {**words, "price": number(view.price_minor, visit.city.scale)}
+
+
+def _form_page(visit: Visit, form: Form, promotion: PromotionView | None, like: PromotionView | None = None) -> str:
+    return render("shop/promotion_form.html", shop=own_shop(visit), form=form, promotion=promotion, like=like)

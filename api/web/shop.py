@@ -1,6 +1,7 @@
 """The till: find a customer's reservation, see what and how much, confirm; refunds and the day's sum.
 
-A look-up by code is a command of the writer, because misses are counted. Nothing moves before the shop confirms.
+A look-up by code is a command of the writer, because misses are counted. Nothing moves before the shop confirms. What
+is over already, such as a code that was redeemed before, is shown as loudly as a refusal, so that nobody gives twice.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ from flask import request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import CATEGORIES, N_, name, say, statement_lines
-from ledger.book import accounts, statements
+from api.web.words import N_, field, say
+from ledger.book import accounts
 from ledger.book.unit import Unit
 from ledger.commerce import receipts, redemptions, shops
-from ledger.commerce.shops import NewShop, ShopView
+from ledger.commerce.receipts import RedemptionView
+from ledger.commerce.shops import ShopView
 from ledger.errors import LedgerError, Refused, ValidationFailed
-from ledger.programme import places
-from ledger.values import SLUG
 
-PAGE = 50
-says("confirmed", N_("Confirmed."))
 says("refunded", N_("Refunded."))
 says("let-go", N_("Cancelled. Nothing was taken."))
 
 
 def own_shop(visit: Visit) -> ShopView:
     """The shop that is signed in."""
-    return shops.get(visit.session, visit.city.id, visit.principal.subject or "", visit.principal)
+    return shops.get(visit.session, visit.city.id, visit.shop.subject or "", visit.shop)
+
+
+def plain(visit: Visit, minor: int) -> str:
+    """An amount as it stands in a field: `1250.00`."""
+    scale = visit.city.scale
+    return f"{minor // 10**scale}.{minor % 10**scale:0{scale}d}" if scale else str(minor)
 
 
 @web.get("/c/<city>/shop/")
@@ -54,7 +58,7 @@ def till_find(visit: Visit) -> Answer:
         found = visit.write(run, caller, keyed=False)
     except (ValidationFailed, Refused) as refusal:
         if refusal.code in ("redemption_ended", "redemption_expired") and "id" in refusal.params:
-            return see(visit.address("till_redemption", redemption_id=refusal.params["id"]))
+            return see(visit.address("till_redemption", redemption_id=refusal.params["id"], late=1))
         return _till(visit, _under_code(form, refusal)), 422
     if found.startswith("-"):
         text = N_("No reservation has these digits. Look at the customer's screen again; {count} more tries.")
@@ -75,7 +79,7 @@ def till_redemption(visit: Visit, redemption_id: str) -> str:
 def till_confirm(visit: Visit, redemption_id: str) -> Answer:
     """Take the tokens."""
     caller = visit.principal
-    return _act(visit, redemption_id, Form(visit), lambda unit: redemptions.confirm(unit, caller, redemption_id).id)
+    return _act(visit, redemption_id, lambda unit: redemptions.confirm(unit, caller, redemption_id).id, fresh=1)
 
 
 @web.post("/c/<city>/shop/redemptions/<redemption_id>/cancel")
@@ -83,68 +87,49 @@ def till_confirm(visit: Visit, redemption_id: str) -> Answer:
 def till_cancel(visit: Visit, redemption_id: str) -> Answer:
     """Let a customer's reservation go."""
     caller = visit.shop
-    form = Form(visit)
-    return _act(visit, redemption_id, form, lambda unit: redemptions.cancel(unit, caller, redemption_id).id, "let-go")
+    return _act(visit, redemption_id, lambda unit: redemptions.cancel(unit, caller, redemption_id).id, done="let-go")
 
 
 @web.post("/c/<city>/shop/redemptions/<redemption_id>/refund")
 @page("redemption.refund", door="shop")
 def till_refund(visit: Visit, redemption_id: str) -> Answer:
-    """Give back all or a part of what was taken."""
-    caller, form = visit.principal, Form.sent(visit)
+    """Give back all or a part of what was taken, after a second look."""
+    caller, form = visit.shop, Form.sent(visit)
+    view = redemptions.get(visit.session, caller, redemption_id, visit.now)
     minor = form.amount("amount")
-    if form.errors:
-        return _redemption(visit, redemption_id, form), 422
-    return _act(
-        visit, redemption_id, form, lambda unit: redemptions.refund(unit, caller, redemption_id, minor).id, "refunded"
-    )
-
-
-@web.get("/c/<city>/shop/statement")
-@page("shop.till", door="shop")
-def shop_statement(visit: Visit) -> str:
-    """What came to the shop's account and what went."""
-    shop = own_shop(visit)
-    if shop.state == shops.APPLIED:
-        raise Refused("shop_not_open", shop.state, shop=shop.id)
-    cursor = request.args.get("cursor", type=int)
-    found = statements.statement(visit.session, visit.city.id, shop.account, cursor=cursor, limit=PAGE)
-    return render(
-        "shop/statement.html",
-        shop=shop,
-        balance=accounts.balance(visit.session, visit.city.id, shop.account),
-        lines=statement_lines(visit, found.items),
-        next_url=visit.address("shop_statement", cursor=found.next) if found.next else None,
-    )
-
-
-@web.get("/c/<city>/shop/apply")
-@page("shop.apply")
-def shop_apply(visit: Visit) -> str:
-    """The form by which a shop asks to be admitted, and afterwards its number."""
-    applied = request.args.get("applied", "")
-    return _apply_page(visit, Form(visit, {"category": "food"}), applied if SLUG.fullmatch(applied) else "")
-
-
-@web.post("/c/<city>/shop/apply")
-@page("shop.apply")
-def shop_apply_sent(visit: Visit) -> Answer:
-    """Take an application in."""
-    form, caller = Form.sent(visit), visit.principal
-    new = NewShop(
-        name_th=form.word("name_th"),
-        name_en=form.word("name_en"),
-        about_th=form.word("about_th"),
-        about_en=form.word("about_en"),
-        district=form.word("district"),
-        category=form.choice("category", CATEGORIES),
-    )
     try:
         form.check()
-        made = visit.write(lambda unit: shops.apply(unit, caller, new).id)
-    except (ValidationFailed, Refused) as refusal:
-        return _apply_page(visit, form.refused(refusal), ""), 422
-    return see(visit.address("shop_apply", applied=made))
+        _check_left(view, minor)
+    except ValidationFailed as refusal:
+        return _redemption(visit, redemption_id, form.refused(refusal, {"amount_minor": "amount"})), 409
+    if not form.value("confirmed"):
+        return _refund_review(visit, view, form, minor)
+    return _act(
+        visit, redemption_id, lambda unit: redemptions.refund(unit, caller, redemption_id, minor).id, done="refunded"
+    )
+
+
+def _check_left(view: RedemptionView, minor: int) -> None:
+    left = view.moved_minor - view.refunded_minor
+    if view.state == "confirmed" and minor > left:
+        raise ValidationFailed({"amount_minor": f"Give at most {left}, which is what is left to refund."})
+
+
+def _refund_review(visit: Visit, view: RedemptionView, form: Form, minor: int) -> str:
+    shop = own_shop(visit)
+    held = accounts.balance(visit.session, visit.city.id, shop.account).available_minor
+    return render(
+        "shop/confirm.html",
+        title=say(N_("Give this back to the customer?")),
+        text=field(view, "title"),
+        minor=minor,
+        rows=[(say(N_("Your shop")), held, held - minor)],
+        yes=say(N_("Give it back")),
+        note=say(N_("The customer sees it at once. It cannot be taken again without a new reservation.")),
+        hidden={**form.values, "confirmed": "1"},
+        to=request.path,
+        back_url=visit.address("till_redemption", redemption_id=view.id),
+    )
 
 
 def _under_code(form: Form, refusal: LedgerError) -> Form:
@@ -162,26 +147,21 @@ def _till(visit: Visit, form: Form) -> str:
 def _redemption(visit: Visit, redemption_id: str, form: Form) -> str:
     view = redemptions.get(visit.session, visit.shop, redemption_id, visit.now)
     if not form.has("amount"):
-        form.values["amount"] = _plain(visit, view.moved_minor - view.refunded_minor)
-    fresh = request.args.get("done") == "confirmed"
-    return render("shop/redemption.html", redemption=view, form=form, fresh=fresh)
+        form.values["amount"] = plain(visit, view.moved_minor - view.refunded_minor)
+    return render(
+        "shop/redemption.html",
+        redemption=view,
+        form=form,
+        fresh=bool(request.args.get("fresh")) and view.state == "confirmed",
+        late=bool(form.errors.get("")) or (bool(request.args.get("late")) and view.state != "pending"),
+    )
 
 
-def _plain(visit: Visit, minor: int) -> str:
-    scale = visit.city.scale
-    return f"{minor // 10**scale}.{minor % 10**scale:0{scale}d}" if scale else str(minor)
-
-
-def _act(visit: Visit, redemption_id: str, form: Form, run: Callable[[Unit], str], done: str = "confirmed") -> Answer:
+def _act(visit: Visit, redemption_id: str, run: Callable[[Unit], str], done: str | None = None, **shown: int) -> Answer:
     """Run a command on a redemption and show it; what has ended meanwhile is shown as what it is."""
     try:
         visit.write(run, visit.shop)
     except (ValidationFailed, Refused) as refusal:
-        return _redemption(visit, redemption_id, form.refused(refusal, {"amount_minor": "amount"})), 409
-    return see(visit.address("till_redemption", redemption_id=redemption_id), done=done)
-
-
-def _apply_page(visit: Visit, form: Form, applied: str) -> str:
-    districts = [("", "–"), *((one.id, name(one)) for one in places.districts(visit.session, visit.city.id))]
-    categories = [(key, say(text)) for key, text in CATEGORIES.items()]
-    return render("shop/apply.html", form=form, applied=applied, districts=districts, categories=categories)
+        form = Form(visit).refused(refusal, {"amount_minor": "amount"})
+        return _redemption(visit, redemption_id, form), 409
+    return see(visit.address("till_redemption", redemption_id=redemption_id, **shown), done=done)

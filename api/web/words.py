@@ -18,7 +18,7 @@ from api.services import CityFacts, services
 from api.web.shell import Visit, language
 from ledger.book import entries
 from ledger.book.statements import StatementLine
-from ledger.commerce import promotions, shops
+from ledger.commerce import phones, promotions, shops
 from ledger.errors import NotFound
 from ledger.programme import activities
 from ledger.programme.views import ActivityView
@@ -172,7 +172,10 @@ def fours(code: str) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A statement's line in words. `attended` says that it rewards a check-in, which has a receipt of its own."""
+    """A statement's line in words. `attended` says that it rewards a check-in, which has a receipt of its own.
+
+    `posted_minor` is the balance after it.
+    """
 
     entry: int
     at: datetime
@@ -180,6 +183,7 @@ class Line:
     amount_minor: int
     held_change_minor: int
     attended: bool = False
+    posted_minor: int = 0
 
 
 def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
@@ -193,6 +197,7 @@ def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
             line.amount_minor,
             line.held_change_minor,
             line.kind == "reward" and "session" in line.ref,
+            line.posted_minor,
         )
         for line in lines
     ]
@@ -212,6 +217,8 @@ def _what(visit: Visit, line: StatementLine, known: dict[tuple[str, str], str]) 
                 except NotFound:
                     known[place] = place[1]
             return f"{kind(line.kind)}: {known[place]}"
+    if line.counterparty.startswith("shop:"):
+        return f"{kind(line.kind)}: {_shop(visit, line.counterparty.removeprefix('shop:'))}"
     return kind(line.kind)
 
 
@@ -244,5 +251,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "when": when,
     "kind": kind,
     "fours": fours,
+    "phone": phones.shown,
+    "dialled": phones.dialled,
     "ms": to_milliseconds,
 }

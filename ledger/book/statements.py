@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
+from ledger.book import entries
 from ledger.book.accounts import Account, legs_table
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
@@ -18,6 +19,9 @@ from ledger.errors import NotFound
 
 MAX_LINES = 2**16
 """More postings than an entry can have: a leaf is shorter than that."""
+
+PAGE = 500
+"""How many lines `between` holds at once."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,31 @@ def statement(session: Session, city: str, path: str, *, cursor: int | None = No
     rows: Sequence[Any] = session.execute(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()
     lines = [_line(*row) for row in rows[:limit]]
     return Page(lines, _cursor(rows[limit - 1][0]) if len(rows) > limit else None)
+
+
+def between(session: Session, city: str, path: str, begin: datetime, end: datetime) -> Iterator[StatementLine]:
+    """The lines of an account from the instant `begin` up to, and without, `end`, oldest first, in constant memory.
+
+    Raises:
+        NotFound: the account has not been opened.
+    """
+    if session.get(Account, (city, path)) is None:
+        raise NotFound("account", path)
+    legs = legs_table(path)
+    moment = timedelta(milliseconds=1)
+    first, last = (entries.last_seq_at(session, city, at - moment) for at in (begin, end))
+    query = (
+        select(legs, Entry.id, Entry.kind, Entry.at, Entry.leaf)
+        .join(Entry, and_(Entry.city == legs.city, Entry.seq == legs.seq))
+        .where(legs.city == city, legs.account == path, legs.seq <= last)
+        .order_by(legs.seq, legs.line, legs.side)
+        .limit(PAGE)
+    )
+    place = first + 1, -1, -1
+    while rows := session.execute(query.where(tuple_(legs.seq, legs.line, legs.side) > place)).all():
+        yield from (_line(*row) for row in rows)
+        leg: Any = rows[-1][0]
+        place = leg.seq, leg.line, leg.side
 
 
 def _cursor(leg: Leg | Opening) -> int:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import accounts
 from ledger.book.unit import Unit
+from ledger.commerce import phones
 from ledger.db import Base, Instant
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people.roles import SHOP, STEWARD, Principal, require
@@ -55,6 +56,7 @@ class Shop(Base):
     state: Mapped[str] = mapped_column(Text)
     sample: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(Instant)
+    phone: Mapped[str] = mapped_column(Text, server_default="")
 
     @property
     def account(self) -> str:
@@ -91,6 +93,18 @@ class ShopView:
     sample: bool
     account: str
     created_at: datetime
+    phone: str
+
+
+@dataclass(frozen=True)
+class ShopChange:
+    """What a shop says about itself, all of it anew. Its names are the city's to change, for they were approved."""
+
+    about_th: str
+    about_en: str
+    district: str
+    category: str
+    phone: str
 
 
 def apply(unit: Unit, principal: Principal, new: NewShop) -> ShopView:
@@ -114,6 +128,7 @@ def apply(unit: Unit, principal: Principal, new: NewShop) -> ShopView:
         state=APPLIED,
         sample=new.sample,
         created_at=unit.now,
+        phone="",
     )
     if unit.session.get(Shop, (city, shop.id)) is not None:
         raise ValidationFailed({"id": "Another shop has this id; choose another one."})
@@ -149,6 +164,26 @@ def suspend(unit: Unit, principal: Principal, shop_id: str) -> ShopView:
     require(principal, "shop.approve")
     shop = find(unit.session, unit.city.id, shop_id)
     shop.state = SUSPENDED
+    unit.session.flush()
+    return _view(shop)
+
+
+def change(unit: Unit, principal: Principal, shop_id: str, wanted: ShopChange) -> ShopView:
+    """Change what a shop says about itself; the shop or a steward.
+
+    Raises:
+        Forbidden: the principal is another shop, or no shop.
+        NotFound: there is no such shop.
+        ValidationFailed: a field is too long or malformed.
+    """
+    require(principal, "shop.write", shop_id)
+    shop = find(unit.session, unit.city.id, shop_id)
+    about_th = words("about_th", wanted.about_th, ABOUT_LIMIT)
+    about_en = words("about_en", wanted.about_en, ABOUT_LIMIT)
+    district = check_slug("district", wanted.district) if wanted.district else ""
+    category, phone = check_slug("category", wanted.category), phones.national("phone", wanted.phone)
+    shop.about_th, shop.about_en, shop.district = about_th, about_en, district
+    shop.category, shop.phone = category, phone
     unit.session.flush()
     return _view(shop)
 
@@ -243,4 +278,5 @@ def _view(shop: Shop) -> ShopView:
         sample=shop.sample,
         account=shop.account,
         created_at=shop.created_at,
+        phone=shop.phone,
     )

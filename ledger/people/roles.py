@@ -57,6 +57,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "promotion.write": _only(SHOP, STEWARD),
     "shop.write": _only(SHOP, STEWARD),
     "shop.till": _only(SHOP),
+    "shop.spend": _only(SHOP),
+    "settlement.ask": _only(SHOP),
     # The stewards' desk.
     "place.write": _only(STEWARD),
     "activity.write": _only(STEWARD),
@@ -69,6 +71,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "report.read": _only(STEWARD, TREASURER, AUDITOR, OPERATOR),
     # The city's money.
     "entry.post": _only(TREASURER),
+    "settlement.answer": _only(TREASURER),
     "account.read": _only(LEARNER, SHOP, STEWARD, TREASURER, AUDITOR),
     # Appointed auditors and those who run the installation.
     "openings.read": _only(AUDITOR),

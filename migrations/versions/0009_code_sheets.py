@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -40,7 +40,7 @@ def downgrade() -> None:
     """Refused as long as an activity has the mode `code`."""
     used = op.get_bind().execute(sa.text("SELECT count(*) FROM activities WHERE mode = 'code'")).scalar()
     if used:
-        raise RuntimeError(f"{used} activities have the mode 'code', which the tables of 0007 do not know")
+        raise RuntimeError(f"{used} activities have the mode 'code', which the tables of 0008 do not know")
     op.drop_table("code_sheets")
     _check_mode(WITH, WITHOUT)
 

@@ -1,11 +1,14 @@
 """Statements: newest first, a page at a time, the same lines whatever the page size."""
 
+from datetime import timedelta
+
 import pytest
 
-from ledger.book import holds, statements
+from ledger.book import holds, statements, transfers
 from ledger.book.statements import StatementLine
+from ledger.book.transfers import Transfer
 from ledger.errors import NotFound
-from tests.factories import CITY, Installation
+from tests.factories import CITY, START, Installation
 
 
 def _pages(installation: Installation, path: str, limit: int) -> list[list[StatementLine]]:
@@ -98,3 +101,37 @@ def test_an_institution_sees_handles_and_never_a_person(installation: Installati
     assert learner not in seen
     assert all(handle.startswith("learner:~") for handle in seen)
     assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+def test_a_span_has_its_first_instant_and_not_its_last(installation: Installation) -> None:
+    """Oldest first: what happened at the beginning is in, what happened at the end is the next span's."""
+    installation.open("shop:cafe")
+    installation.grant()
+    for amount in (1, 2, 3):
+        installation.give("shop:cafe", amount)
+        installation.clock.advance(hours=1)
+    hour = timedelta(hours=1)
+
+    def between(begin: float, end: float) -> list[int]:
+        with installation.read() as session:
+            lines = statements.between(session, CITY, "shop:cafe", START + begin * hour, START + end * hour)
+            return [line.amount_minor for line in lines]
+
+    assert between(0, 3) == [1, 2, 3]
+    assert between(1, 2) == [2]
+    assert between(0.5, 1) == []
+    assert between(-9, 0) == []
+    with installation.read() as session, pytest.raises(NotFound):
+        list(statements.between(session, CITY, "shop:none", START, START + hour))
+
+
+def test_a_long_span_is_read_without_a_gap(installation: Installation) -> None:
+    """More lines than are held at once come each once and in order, also where entries of others lie between."""
+    installation.open("shop:cafe", "shop:other")
+    installation.grant()
+    count = statements.PAGE + 1
+    moves = [Transfer("transfer", "treasury", path, 1) for _ in range(count) for path in ("shop:cafe", "shop:other")]
+    installation.run(lambda unit: transfers.post_many(unit, moves, actor="treasurer"))
+    with installation.read() as session:
+        lines = list(statements.between(session, CITY, "shop:cafe", START, START + timedelta(hours=1)))
+    assert [line.posted_minor for line in lines] == list(range(1, count + 1))

@@ -48,7 +48,18 @@ DESK = (
     "steward/figures?weeks=52&district=mueang-khon-kaen",
     f"kiosk/{KIOSK}",
 )
-SHOP = ("shop/", "shop/promotions", "shop/promotions/new", "shop/statement")
+SHOP = (
+    "shop/",
+    "shop/promotions",
+    "shop/promotions/new",
+    "shop/promotions/new?like=sample-sticky-rice",
+    "shop/sales",
+    "shop/sales?by=month",
+    "shop/statement",
+    "shop/statement/print",
+    "shop/tokens",
+    "shop/about",
+)
 PAGES = {"stranger": PUBLIC, "learner": ("promotions", "wallet"), "steward": DESK, "shop": SHOP}
 """Addresses below a city's, by who looks at them. A learner's receipt and code come from their journeys."""
 

@@ -1,13 +1,27 @@
-"""The till: six digits or the customer's QR, one look, one confirmation, and the customer's phone knows."""
+"""The shop at its counter: the till with its camera, answers that carry, papers, promotions, tokens."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import png as pypng
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.site import PHONE, Person, Site, read_symbols
+from tests.browser.conftest import ARGUMENTS
+from tests.browser.looks import check_with_axe
+from tests.browser.site import LAPTOP, PHONE, Person, Site, read_symbols
+from tests.browser.test_pages import doubled
 
 SHOP = "sample-som-tam"
 NOTICED_MS = 8_000
+VIDEO = (640, 480)
+SOUNDED = "document.documentElement.dataset.sounded"
+A4_PX = (794, 1123)
+"""A sheet at 96 dots an inch."""
 
 
 def reserved(site: Site) -> Person:
@@ -20,22 +34,121 @@ def reserved(site: Site) -> Person:
     return person
 
 
-def shop(site: Site) -> Person:
+def shop(site: Site, size: tuple[int, int] = PHONE, language: str = "th") -> Person:
     """The shop's phone at the counter."""
-    return site.worker("--role", "shop", "--shop", SHOP, size=PHONE)
+    return site.worker("--role", "shop", "--shop", SHOP, size=size, language=language)
 
 
-def test_six_digits_show_before_they_take(site: Site) -> None:
-    """The sixth digit sends the form; title and amount stand there; one tap takes, and the learner's page notices."""
-    learner, till = reserved(site), shop(site)
+def find(till: Person, learner: Person) -> None:
+    """Type what stands on the learner's screen; the sixth digit sends it."""
     till.page.locator("#code").press_sequentially(learner.page.locator("p.code").inner_text())
     till.page.wait_for_url("**/shop/redemptions/**")
+
+
+def video(picture: bytes, path: Path) -> None:
+    """Write a film of two frames in which the picture stands in the middle of a grey wall."""
+    width, height, rows, info = pypng.Reader(bytes=picture).asRGBA8()
+    planes, (wide, high) = info["planes"], VIDEO
+    lines = [bytes(bytearray(row)[::planes]) for row in rows]
+    assert width <= wide
+    assert height <= high
+    left, above = (wide - width) // 2, (high - height) // 2
+    wall = bytes([180])
+    grey = wall * (wide * above)
+    grey += b"".join(wall * left + line + wall * (wide - width - left) for line in lines)
+    grey += wall * (wide * (high - height - above))
+    frame = b"FRAME\n" + grey + b"\x80" * (wide * high // 2)
+    path.write_bytes(f"YUV4MPEG2 W{wide} H{high} F10:1 Ip A1:1 C420mpeg2\n".encode() + frame * 2)
+
+
+@contextmanager
+def another_browser(site: Site, chromium: Path, *arguments: str) -> Iterator[None]:
+    """People who come meanwhile have a browser with a camera of Chromium's own making, under these arguments."""
+    before = site.browser
+    arguments = (*ARGUMENTS, "--use-fake-device-for-media-stream", *arguments)
+    site.browser = before.browser_type.launch(executable_path=str(chromium), args=arguments)
+    try:
+        yield
+    finally:
+        site.browser.close()
+        site.browser = before
+
+
+def test_the_camera_in_the_page_finds_what_the_customer_shows(site: Site, chromium: Path, tmp_path: Path) -> None:
+    """Scan, look, one tap: a green yes with its sound. The camera opens again by itself; the same QR is a loud no."""
+    learner, film = reserved(site), tmp_path / "camera.y4m"
+    video(learner.page.locator(".qr").screenshot(), film)
+    allowed = f"--use-file-for-fake-video-capture={film}", "--use-fake-ui-for-media-stream"
+    with another_browser(site, chromium, *allowed):
+        till = shop(site)
+        scan_and_take(till, learner)
+        till.page.get_by_role("link", name="ลูกค้าคนต่อไป").click()
+        expect(till.page.locator("section.verdict.bad")).to_be_visible(timeout=NOTICED_MS)
+        assert till.page.evaluate(SOUNDED) == "bad"
+        check_with_axe(till.page)
+        till.leave()
+        site.people.remove(till)
+
+
+def scan_and_take(till: Person, learner: Person) -> None:
+    """Open the camera, look, and tap once; the learner's page notices."""
+    till.page.goto(f"{till.page.url.partition('/shop/')[0]}/shop/")
+    till.page.locator("[data-camera]").click()
+    expect(till.page.locator("form[action$=confirm] button")).to_be_visible(timeout=NOTICED_MS)
     expect(till.page.locator(".token b")).to_have_text("3.00")
     expect(learner.page.locator("#redemption")).to_have_attribute("data-state", "pending-0")
+    assert till.page.evaluate(SOUNDED) == "look"
     till.page.locator("form[action$=confirm] button").click()
-    expect(till.page.locator(".notice.good.strong")).to_be_visible()
-    done = learner.page.locator("#redemption[data-state=confirmed-0]")
-    expect(done).to_be_visible(timeout=NOTICED_MS)
+    expect(till.page.locator(".verdict.good")).to_be_visible()
+    assert till.page.evaluate(SOUNDED) == "good"
+    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible(timeout=NOTICED_MS)
+
+
+def test_a_refused_camera_is_met_kindly(site: Site, chromium: Path) -> None:
+    """Whoever says no to the browser reads how to allow it, and has a photo and the digits beside it."""
+    with another_browser(site, chromium, "--deny-permission-prompts"):
+        till = shop(site)
+        till.page.locator("[data-camera]").click()
+        expect(till.page.locator("[data-why=denied]")).to_be_visible()
+        expect(till.page.locator("[data-photo-way]")).to_be_visible()
+        expect(till.page.locator("#code")).to_be_editable()
+        check_with_axe(till.page)
+        till.leave()
+        site.people.remove(till)
+
+
+def test_without_a_camera_a_photo_does(site: Site, tmp_path: Path) -> None:
+    """The page says kindly that there is none and offers a photo; one of a wall says so, one of the screen is found."""
+    learner, till = reserved(site), shop(site)
+    wall, screen = tmp_path / "wall.png", tmp_path / "screen.png"
+    screen.write_bytes(learner.page.screenshot())
+    wall.write_bytes(learner.page.locator(".foot").screenshot())
+    till.page.locator("[data-camera]").click()
+    expect(till.page.locator("[data-why=none]")).to_be_visible()
+    expect(till.page.locator("[data-photo-way]")).to_be_visible()
+    till.page.locator("[data-photo]").set_input_files(wall)
+    expect(till.page.locator("[data-why=empty]")).to_be_visible()
+    till.page.locator("[data-photo]").set_input_files(screen)
+    expect(till.page.locator("form[action$=confirm] button")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("size", "language", "scheme"), [(PHONE, "th", "light"), (LAPTOP, "en", "dark")], ids=["phone", "laptop"]
+)
+def test_six_digits_show_before_they_take(site: Site, size: tuple[int, int], language: str, scheme: str) -> None:
+    """The sixth digit sends the form; title and amount stand there; one tap takes, and the learner's page notices."""
+    learner, till = reserved(site), shop(site, size, language)
+    till.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    find(till, learner)
+    expect(till.page.locator(".token b")).to_have_text("3.00")
+    expect(learner.page.locator("#redemption")).to_have_attribute("data-state", "pending-0")
+    check_with_axe(till.page)
+    button = till.page.locator("form[action$=confirm] button")
+    expect(button).to_be_in_viewport(ratio=1)
+    button.click()
+    expect(till.page.locator(".verdict.good")).to_be_visible()
+    check_with_axe(till.page)
+    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible(timeout=NOTICED_MS)
 
 
 def test_the_qr_on_the_learner_s_screen_leads_to_the_same_look(site: Site) -> None:
@@ -48,17 +161,47 @@ def test_the_qr_on_the_learner_s_screen_leads_to_the_same_look(site: Site) -> No
     expect(till.page.locator(".code, dd").first).to_have_text(learner.page.locator("p.code").inner_text())
 
 
-def test_a_refund_reaches_the_learner(site: Site) -> None:
-    """What the shop gives back stands on the learner's open page without a touch."""
+def test_a_tap_without_a_network_says_so_and_counts_once(site: Site) -> None:
+    """No answer is shown as no answer; the second tap, with the network back, takes the tokens once."""
     learner, till = reserved(site), shop(site)
-    till.page.locator("#code").press_sequentially(learner.page.locator("p.code").inner_text())
+    find(till, learner)
+    till.context.set_offline(True)
     till.page.locator("form[action$=confirm] button").click()
-    till.page.locator("details summary").click()
-    till.page.locator("[name=amount]").fill("3")
-    till.page.locator("[name=sure]").check()
-    till.page.locator("form[action$=refund] button").click()
-    gone = learner.page.locator("#redemption[data-state=refunded-300]")
-    expect(gone).to_be_visible(timeout=NOTICED_MS)
+    expect(till.page.locator("#trouble")).to_be_visible()
+    till.context.set_offline(False)
+    till.page.locator("form[action$=confirm] button").click()
+    expect(till.page.locator(".verdict.good")).to_be_visible()
+    till.complaints.clear()
+
+
+def test_the_sound_can_be_muted_and_shows_it(site: Site) -> None:
+    """The button says which; it stays so on the next page, and the answer makes no sound but still its colour."""
+    till = shop(site)
+    button = till.page.locator("[data-sound-toggle]")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    till.page.reload()
+    expect(button).to_contain_text("ปิดเสียงอยู่")
+    till.page.locator("#code").press_sequentially("000000")
+    expect(till.page.locator("#e-code")).to_be_visible()
+    assert till.page.evaluate(SOUNDED) == ""
+
+
+def test_a_refund_reaches_the_learner(site: Site) -> None:
+    """A part after a second look, then the rest; it stands on the learner's open page without a touch."""
+    learner, till = reserved(site), shop(site)
+    find(till, learner)
+    till.page.locator("form[action$=confirm] button").click()
+    for amount, state in (("1", "confirmed-100"), ("2", "refunded-300")):
+        till.page.locator("details summary").click()
+        till.page.locator("[name=amount]").fill(amount)
+        till.page.locator("form[action$=refund] button").click()
+        expect(till.page.locator(".confirm .amount.big")).to_have_text(f"{amount}.00 KGO")
+        check_with_axe(till.page)
+        till.page.locator("form[action$=refund] button").click()
+        gone = learner.page.locator(f"#redemption[data-state={state}]")
+        expect(gone).to_be_visible(timeout=NOTICED_MS)
     expect(learner.page.locator("main")).to_contain_text("5.00 KGO")
 
 
@@ -70,3 +213,77 @@ def test_a_wrong_code_says_so_at_the_field(site: Site) -> None:
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(till.page.locator("#e-code")).to_be_visible()
     expect(till.page.locator("#e-code")).to_have_attribute("role", "alert")
+
+
+def test_a_promotion_is_duplicated_paused_and_resumed(site: Site) -> None:
+    """The copy stands beside its model; paused it is gone for learners, and resumed it is back."""
+    till, reader = shop(site, language="en"), site.person(language="en")
+    till.page.goto(f"{site.home}/shop/promotions")
+    till.page.get_by_role("link", name="Duplicate").first.click()
+    till.page.locator("[name=title_en]").fill("Two baskets")
+    till.page.locator("form button.large").click()
+    card = till.page.locator("li.card", has_text="Two baskets")
+    for act, count in (("Pause", 0), ("Resume", 1)):
+        card.get_by_role("button", name=act).click()
+        reader.page.goto(f"{site.home}/promotions")
+        expect(reader.page.locator("h3", has_text="Two baskets")).to_have_count(count)
+
+
+def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
+    """The month's chart has its table; the CSV adds up to the balance; the paper is one that A4 holds."""
+    learner, till = reserved(site), shop(site, LAPTOP, "en")
+    find(till, learner)
+    till.page.locator("form[action$=confirm] button").click()
+    expect(till.page.locator(".verdict.good")).to_be_visible()
+    till.page.goto(f"{site.home}/shop/sales?by=month")
+    received = till.page.locator(".figures dd").first.inner_text()
+    expect(till.page.locator(".chart svg[role=img]")).to_be_visible()
+    expect(till.page.locator(".chart tbody tr")).to_have_count(till.page.locator(".chart rect").count())
+    till.page.get_by_role("link", name="Statement for this time").click()
+    with till.page.expect_download() as download:
+        till.page.get_by_role("link", name="CSV").click()
+    download.value.save_as(tmp_path / "statement.csv")
+    with (tmp_path / "statement.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    total = sum(round(float(row["amount"]) * 100) for row in rows)
+    assert total == round(float(rows[-1]["balance"]) * 100) == round(float(received.split()[0]) * 100)
+    till.page.get_by_role("link", name="To print").click()
+    till.page.emulate_media(media="print")
+    till.page.set_viewport_size({"width": A4_PX[0], "height": A4_PX[1]})
+    expect(till.page.locator(".head")).to_be_hidden()
+    expect(till.page.locator(".paper tbody tr")).to_have_count(len(rows))
+    assert till.page.locator(".paper .scroll").evaluate("part => part.scrollWidth <= part.clientWidth")
+
+
+def test_tokens_are_spent_and_settled(site: Site) -> None:
+    """A neighbour is paid after a second look; what is left is asked for, and the treasurer settles it."""
+    learner, till, treasurer = reserved(site), shop(site, language="en"), site.steward(language="en")
+    find(till, learner)
+    till.page.locator("form[action$=confirm] button").click()
+    expect(till.page.locator(".verdict.good")).to_be_visible()
+    till.page.goto(f"{site.home}/shop/tokens")
+    till.page.locator("[name=shop]").select_option("sample-book-coffee")
+    till.page.locator("[name=spend]").fill("1")
+    till.page.locator("form[action$=spend] button").click()
+    check_with_axe(till.page)
+    till.page.locator("form[action$=spend] button").click()
+    expect(till.page.locator(".notice.good")).to_be_visible()
+    till.page.locator("form[action$=settle] button").click()
+    till.page.locator("form[action$=settle] button").click()
+    expect(till.page.get_by_text("Waits for the treasurer")).to_be_visible()
+    treasurer.page.goto(f"{site.home}/steward/treasury")
+    treasurer.page.locator("a[href*=settlements]").click()
+    check_with_axe(treasurer.page)
+    treasurer.page.locator("form[action$=settle] button").click()
+    expect(treasurer.page.locator(".notice.good")).to_be_visible()
+    till.page.reload()
+    expect(till.page.locator(".cloth b")).to_contain_text("0.00")
+    expect(till.page.locator(".line", has_text="Settled")).to_be_visible()
+
+
+def test_a_shop_page_at_double_size_still_fits(site: Site) -> None:
+    """A shopkeeper who doubles the letters scrolls down, never sideways."""
+    till = shop(site)
+    for address in ("", "promotions", "sales", "statement", "statement/print", "tokens", "about"):
+        till.page.goto(f"{site.home}/shop/{address}")
+        assert doubled(till.page), address

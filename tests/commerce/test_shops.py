@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ledger.commerce import shops
-from ledger.commerce.shops import NewShop
+from ledger.commerce.shops import NewShop, ShopChange, ShopView
+from ledger.people.roles import Principal
 from tests.commerce.street import ANONYMOUS, STEWARD, Street, refused
 from tests.factories import CITY
 
@@ -112,3 +113,32 @@ def test_the_list_is_filtered_and_read_in_pages(street: Street) -> None:
         assert [shop.id for shop in shops.list_(session, CITY, category="food")] == ["a", "c"]
         assert [shop.id for shop in shops.list_(session, CITY, district="mueang")] == ["a", "b"]
         assert [shop.id for shop in shops.list_(session, CITY, after="a", limit=1)] == ["b"]
+
+
+def test_a_shop_says_anew_what_it_is(street: Street) -> None:
+    """About, district, category and telephone change; the approved name and state do not."""
+    noodles = street.shop()
+    wanted = ShopChange("เส้นสด", "Fresh noodles", "", "food", "081 234 5678")
+    after = street.installation.run(lambda unit: shops.change(unit, noodles, "noodles", wanted))
+    assert (after.about_th, after.about_en, after.category, after.phone) == (
+        "เส้นสด",
+        "Fresh noodles",
+        "food",
+        "0812345678",
+    )
+    assert (after.name_en, after.state) == ("noodles", "approved")
+
+
+def test_another_shop_cannot_speak_for_it(street: Street) -> None:
+    """Neither another shop nor a stranger changes the words; a bad number changes nothing at all."""
+    noodles, tea = street.shop(), street.shop("tea")
+
+    def change(who: Principal, phone: str = "") -> ShopView:
+        wanted = ShopChange("ของฉัน", "Mine", "", "food", phone)
+        return street.installation.run(lambda unit: shops.change(unit, who, "noodles", wanted))
+
+    refused("forbidden", change, tea)
+    refused("unauthenticated", change, ANONYMOUS)
+    refused("validation_failed", change, noodles, "12")
+    with street.installation.read() as session:
+        assert shops.get(session, CITY, "noodles").about_en == ""

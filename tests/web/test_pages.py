@@ -21,7 +21,20 @@ PROBLEMS = "problems.po"
 
 PUBLIC = ("/", f"{HOME}/help", f"{HOME}/", f"{HOME}/activities/walk", f"{HOME}/promotions", f"{HOME}/promotions/coffee")
 MORE = (f"{HOME}/wallet", f"{HOME}/recover", f"{HOME}/shop/apply", f"{HOME}/audit/", f"{HOME}/audit/entries/0")
-SHOP = (f"{HOME}/shop/", f"{HOME}/shop/promotions", f"{HOME}/shop/promotions/coffee", f"{HOME}/shop/statement")
+SHOP = tuple(
+    f"{HOME}/shop/{path}"
+    for path in (
+        "",
+        "promotions",
+        "promotions/coffee",
+        "promotions/new?like=coffee",
+        "sales",
+        "statement",
+        "statement/print",
+        "tokens",
+        "about",
+    )
+)
 DESK = tuple(
     f"{HOME}/steward/{path}"
     for path in (
@@ -63,7 +76,8 @@ def every_page(town: Town, language: str) -> list[Page]:
         (shop, SHOP),
         (steward, (*DESK, f"{HOME}/kiosk/circle")),
     ]
-    return [visitor.get(f"{address}?lang={language}") for visitor, pages in wanted for address in pages]
+    asked = {True: f"&lang={language}", False: f"?lang={language}"}
+    return [visitor.get(address + asked["?" in address]) for visitor, pages in wanted for address in pages]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
