@@ -20,6 +20,7 @@ from api.web import (
     market,
     programme,
     promotions,
+    receipts,
     redemptions,
     shell,
     shop,
@@ -45,6 +46,7 @@ PAGES = (
     market,
     programme,
     promotions,
+    receipts,
     redemptions,
     shop,
     steward,
@@ -83,8 +85,9 @@ DESK_WAYS: Ways = (
     ("city_figures", N_("Figures"), "figures", ()),
 )
 AUDIT_WAYS: Ways = (
-    ("audit_home", N_("Public log"), "log", ("audit_entry",)),
-    ("audit_entries", N_("Entries"), "list", ()),
+    ("audit_home", N_("Public log"), "log", ()),
+    ("audit_entries", N_("Entries"), "list", ("audit_entry",)),
+    ("audit_check", N_("Check a receipt"), "check", ()),
 )
 
 
