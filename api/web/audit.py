@@ -70,6 +70,7 @@ def audit_home(visit: Visit) -> str:
         entries=rows,
         next_url=visit.address("audit_entries", before=following) if following else None,
         supply=audit_views.supply(history),
+        redeemed=audit_views.redeemed(history),
         growth=audit_views.growth(history),
         moved=moved,
         threads=audit_views.threads(visit, moved),

@@ -48,12 +48,13 @@ class Band:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A chart over time and its table. A row holds the moment and a value for each band, newest first."""
+    """A chart over time and its table. A row holds the moment and a value for each head, newest first."""
 
     top: int
     since: datetime
     until: datetime
     bands: list[Band]
+    heads: list[str]
     rows: list[tuple[datetime, list[int]]]
 
 
@@ -75,35 +76,51 @@ class Sides:
     right: list[Thread]
 
 
+Series = tuple[str, str, Callable[[Sample], int]]
+"""A look, a label, and the value at a moment."""
+
+
 def supply(history: Sequence[Sample]) -> Timeline | None:
-    """What was issued, by where it is, over time."""
-    known: tuple[tuple[str, str, Callable[[Sample], int]], ...] = (
+    """What was issued, by where it is, over time; what never held anything is left out."""
+    known: list[Series] = [
         ("circulating", say(N_("Circulating")), lambda one: one.circulating),
         ("redeemed", say(N_("Redeemed")), lambda one: one.redeemed),
         ("expired", say(N_("Expired")), lambda one: one.expired),
         ("bridged", say(N_("On the chain")), lambda one: one.bridged),
-    )
-    return _timeline(history, known)
+    ]
+    shown = known[:2] + [series for series in known[2:] if any(map(series[2], history))]
+    return _timeline(history, shown, [(say(N_("Issued")), lambda one: one.issued)])
+
+
+def redeemed(history: Sequence[Sample]) -> Timeline | None:
+    """What reached shops, over time, on a scale of its own; nothing while there is nothing."""
+    series: Series = ("redeemed", say(N_("Redeemed")), lambda one: one.redeemed)
+    return _timeline(history, [series]) if history and history[-1].redeemed else None
 
 
 def growth(history: Sequence[Sample]) -> Timeline | None:
     """How many entries the log had over time."""
-    return _timeline(history, (("entries", say(N_("Entries")), lambda one: one.size),))
+    return _timeline(history, [("entries", say(N_("Entries")), lambda one: one.size)])
 
 
 def _timeline(
-    history: Sequence[Sample], known: Sequence[tuple[str, str, Callable[[Sample], int]]]
+    history: Sequence[Sample],
+    drawn: Sequence[Series],
+    counted: Sequence[tuple[str, Callable[[Sample], int]]] = (),
 ) -> Timeline | None:
+    """The chart of some series, and a table of them behind those that are only counted."""
     if not history:
         return None
-    values = [[max(0, value(one)) for one in history] for _, _, value in known]
-    drawn = charts.layers([one.at.timestamp() for one in history], values)
+    values = [[max(0, value(one)) for one in history] for _, _, value in drawn]
+    shapes = charts.layers([one.at.timestamp() for one in history], values)
     bands = [
         Band(look, label, path, found[-1])
-        for (look, label, _), path, found in zip(known, drawn.paths, values, strict=True)
+        for (look, label, _), path, found in zip(drawn, shapes.paths, values, strict=True)
     ]
-    rows = [(one.at, list(found)) for one, found in zip(history, zip(*values, strict=True), strict=True)]
-    return Timeline(drawn.top, history[0].at, history[-1].at, bands, rows[::-1])
+    columns = [*counted, *((label, value) for _, label, value in drawn)]
+    rows = [(one.at, [value(one) for _, value in columns]) for one in history]
+    heads = [label for label, _ in columns]
+    return Timeline(shapes.top, history[0].at, history[-1].at, bands, heads, rows[::-1])
 
 
 def threads(visit: Visit, moved: Flows) -> Sides | None:
@@ -130,15 +147,31 @@ def threads(visit: Visit, moved: Flows) -> Sides | None:
     )
 
 
-def ranked(visit: Visit, kind: str, values: Mapping[str, int]) -> list[tuple[str, int]]:
+@dataclass(frozen=True)
+class Ranking:
+    """The largest by name, and how many others there are, with what they make together."""
+
+    rows: list[tuple[str, int]]
+    others: int
+    others_minor: int
+
+
+def ranked(visit: Visit, kind: str, values: Mapping[str, int]) -> Ranking:
+    """The activities or shops with the largest values."""
+    order = _ordered(values)
+    rest = order[LISTED:]
+    rows = [(_name(visit, kind, identifier), value) for identifier, value in order[:LISTED]]
+    return Ranking(rows, len(rest), sum(value for _, value in rest))
+
+
+def _ordered(values: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(((one, value) for one, value in values.items() if value > 0), key=lambda row: (-row[1], row[0]))
+
+
+def _few(visit: Visit, kind: str, values: Mapping[str, int], rest: str) -> list[tuple[str, int]]:
     """The largest by name, and the rest as one, so that the list adds up."""
-    rest = say(N_("Other activities")) if kind == "budget" else say(N_("Other shops"))
-    return _few(visit, kind, values, rest, LISTED)
-
-
-def _few(visit: Visit, kind: str, values: Mapping[str, int], rest: str, rows: int = ROWS) -> list[tuple[str, int]]:
-    order = sorted(((one, value) for one, value in values.items() if value > 0), key=lambda row: (-row[1], row[0]))
-    few = order if len(order) <= rows + 1 else order[:rows]
+    order = _ordered(values)
+    few = order if len(order) <= ROWS + 1 else order[:ROWS]
     others = sum(value for _, value in order[len(few) :])
     shown = [(_name(visit, kind, identifier), value) for identifier, value in few]
     return [*shown, (rest, others)] if others else shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 WIDTH, HEIGHT = 1000, 400
 
@@ -52,7 +52,7 @@ def layers(places: Sequence[float], values: Sequence[Sequence[int]]) -> Layers:
     top = nice(max((at_one[-1] for at_one in sums if at_one), default=0))
     xs = _stretched(places)
     edges = [[HEIGHT] * len(xs), *([round(HEIGHT * (1 - at[row] / top)) for at in sums] for row in range(len(values)))]
-    return Layers(top, [_between(xs, lower, upper) for lower, upper in zip(edges, edges[1:], strict=False)])
+    return Layers(top, [_between(xs, lower, upper) for lower, upper in pairwise(edges)])
 
 
 def threads(left: Sequence[int], right: Sequence[int]) -> Threads:

@@ -73,7 +73,11 @@ def audit_check(visit: Visit) -> str:
 
 def _move(visit: Visit, posting: dict[str, Any]) -> dict[str, Any]:
     """A posting with what its accounts are called."""
-    return {**posting, "giver": audit_views.account_name(visit, posting["from"]), "taker": audit_views.account_name(visit, posting["to"])}
+    return {
+        **posting,
+        "giver": audit_views.account_name(visit, posting["from"]),
+        "taker": audit_views.account_name(visit, posting["to"]),
+    }
 
 
 def _witnesses(visit: Visit) -> str:

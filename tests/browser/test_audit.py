@@ -1,4 +1,4 @@
-"""The auditor's laptop and the learner's phone: all is found at once, and a receipt is checked by the browser itself."""
+"""The auditor's laptop and the learner's phone: all is found at once, and the browser itself checks receipts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page, Route, expect
 
-from ledger.proof import handles, receipt
+from ledger.proof import checkpoint, cosignature, handles, merkle, receipt
 from ledger.verifier.run import verify_export
 from tests.browser.looks import check, check_with_axe
 from tests.browser.site import CITY, LAPTOP, PHONE, Person, Site, read_symbols
-from tests.proof.logs import Log
+from tests.proof.logs import KEY, VKEY, day, signed
 
 LOOKS = (("th", PHONE, "light"), ("en", LAPTOP, "dark"))
 HOLDS, FAILS, PARTLY = ".notice.good[data-verdict]", ".notice.failed", ".notice.gold[data-verdict]"
@@ -28,7 +29,10 @@ IN_PAGE = "async ([program, name, ...given]) => (await import(program))[name](..
 
 def verdicts(page: Page) -> dict[str, str | None]:
     """What the page says of each step."""
-    return {str(one.get_attribute("data-check")): one.get_attribute("data-state") for one in page.locator(".checks > li").all()}
+    return {
+        str(one.get_attribute("data-check")): one.get_attribute("data-state")
+        for one in page.locator(".checks > li").all()
+    }
 
 
 def entry_page(site: Site, person: Person, seq: int) -> Page:
@@ -219,8 +223,11 @@ def test_a_changed_key_is_noticed(site: Site) -> None:
     memory = entry_page(site, person, 12).locator("[data-key-memory]")
     expect(memory).to_contain_text("for the first time")
     expect(entry_page(site, person, 11).locator("[data-key-memory]")).to_contain_text("The same key")
-    change = "([name]) => { const kept = JSON.parse(localStorage[name]); kept.vkey += 'x'; localStorage[name] = JSON.stringify(kept) }"
-    person.page.evaluate(change, [f"kgo-vkey-{city_key(site, person).partition('+')[0]}"])
+    change = """name => {
+      const kept = JSON.parse(localStorage[name]);
+      localStorage[name] = JSON.stringify({ ...kept, vkey: `${kept.vkey}x` });
+    }"""
+    person.page.evaluate(change, f"kgo-vkey-{city_key(site, person).partition('+')[0]}")
     expect(entry_page(site, person, 12).locator("[data-key-memory].alarm")).to_contain_text("another key")
 
 
@@ -267,7 +274,7 @@ def test_the_browser_and_kgo_verify_agree(site: Site, tmp_path: Path) -> None:
     with page.expect_download() as saving:
         page.get_by_role("link", name="Download", exact=True).click()
     assert saving.value.suggested_filename == f"{CITY}-12.tlog-proof"
-    true, key, other = saving.value.path().read_text(), city_key(site, person), Log().vkey
+    true, key, other = saving.value.path().read_text(), city_key(site, person), VKEY
     page.goto(f"{site.home}/audit/check")
     for text, vkey, holds in ((true, key, True), (altered(true, 1, 100), key, False), (true, other, False)):
         page.locator("#f-vkey").fill(vkey)
@@ -287,17 +294,50 @@ def in_page(site: Site, page: Page) -> Callable[..., Any]:
     return lambda name, *given: page.evaluate(IN_PAGE, [program, name, *given])
 
 
+def receipts_of_a_day() -> list[tuple[str, bytes]]:
+    """Receipts of the first, a middle and the last entry in trees of many sizes, each with the entry."""
+    lines, found = day().lines(), []
+    hashes = [merkle.leaf_hash(line) for line in lines]
+    for size in (1, 2, 3, 7, 8, len(lines)):
+        note = signed(lines, size)
+        for seq in sorted({0, size // 2, size - 1}):
+
+            def node(level: int, index: int) -> bytes:
+                return merkle.root_of(hashes[index << level : (index + 1) << level])
+
+            path = merkle.inclusion_proof(seq, size, node)
+            found.append((receipt.write(seq, path, note, lines[seq]), lines[seq]))
+    return found
+
+
 def test_the_program_agrees_with_the_verifier_on_many_trees(site: Site) -> None:
-    """Logs of 1 to 20 entries and their receipts: each holds in the browser, under no other key and with no other entry."""
-    call, log = in_page(site, site.person().page), Log()
-    texts = [log.receipt(seq, size) for size in (1, 2, 3, 7, 8, 20) for seq in {0, size // 2, size - 1}]
-    for text in texts:
-        read = receipt.parse(text)
-        receipt.verify(read, log.vkey)
-        found = call("verify", text, {"vkey": log.vkey, "shown": (read.leaf or b"").decode()})["checks"]
+    """Each receipt holds in the browser as it does in Python, with another entry or under another key it does not."""
+    call = in_page(site, site.person().page)
+    receipts = receipts_of_a_day()
+    other_key = checkpoint.vkey("other", KEY.public_key())
+    for (text, line), (_, other) in zip(receipts, receipts[1:] + receipts[:1], strict=True):
+        receipt.verify(receipt.parse(text), VKEY)
+        found = call("verify", text, {"vkey": VKEY, "shown": line.decode()})["checks"]
         assert [found[name]["state"] for name in ("form", "entry", "path", "signature")] == ["ok"] * 4, text
-    found = call("verify", texts[-1], {"vkey": Log().vkey})["checks"]
-    assert (found["path"]["state"], found["signature"]["why"]) == ("ok", "other_key")
+        found = call("verify", text, {"vkey": other_key, "shown": other.decode()})["checks"]
+        assert found["signature"]["why"] == "other_key"
+        assert (found["entry"]["state"], found["path"]["state"]) == ("ok" if other == line else "failed", "ok")
+
+
+def test_the_program_checks_what_witnesses_signed(site: Site) -> None:
+    """A true cosignature is named; one for another checkpoint fails; a witness whom nobody named does not count."""
+    call = in_page(site, site.person().page)
+    text, _ = receipts_of_a_day()[-1]
+    note, witness = receipt.parse(text).note, Ed25519PrivateKey.generate()
+    vkey = cosignature.vkey("press", witness.public_key())
+    head = note.split("\n\n")[0] + "\n"
+    for body, state in ((head, "ok"), (head.replace("\n", "\n1", 1), "failed")):
+        cosigned = text + cosignature.cosign(body, "press", witness, 1_700_000_000)
+        found = call("verify", cosigned, {"vkey": VKEY, "witnesses": [{"name": "press", "vkey": vkey}]})
+        assert found["checks"]["witnesses"]["state"] == state
+        assert state == "failed" or found["facts"]["cosigned"][0]["name"] == "press"
+        unknown = call("verify", cosigned, {"vkey": VKEY})["checks"]
+        assert (unknown["witnesses"]["state"], unknown["signature"]["state"]) == ("skipped", "ok")
 
 
 def test_hashes_in_script_are_those_of_the_browser(site: Site) -> None:
@@ -320,10 +360,17 @@ def test_hashes_in_script_are_those_of_the_browser(site: Site) -> None:
 
 
 def test_the_audit_page_has_it_all(site: Site, tmp_path: Path) -> None:
-    """Without signing in: the log as a zip that verifies, key, checkpoint, commands, charts with tables, the way to an entry."""
+    """Without signing in: a zip that verifies, key, checkpoint, charts with tables, the way to an entry."""
     page = site.person(LAPTOP, "en").page
     page.goto(f"{site.home}/audit/")
-    for heading in ("Checkpoint", "Check it yourself", "Supply over time", "Growth of the log", "Witnesses", "Downloads"):
+    for heading in (
+        "Checkpoint",
+        "Check it yourself",
+        "Supply over time",
+        "Growth of the log",
+        "Witnesses",
+        "Downloads",
+    ):
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     drawn = page.locator(".over-time")
     assert drawn.count() >= 2

@@ -77,7 +77,9 @@ def test_what_learners_hold_is_what_remains(installation: Installation) -> None:
         found = _flows(installation)
     assert not any("openings" in statement for statement in statements)
     with installation.read() as session:
-        held = session.connection().exec_driver_sql("SELECT SUM(posted) FROM accounts WHERE path > 'learner:' AND path < 'learner;'")
+        held = session.connection().exec_driver_sql(
+            "SELECT SUM(posted) FROM accounts WHERE path > 'learner:' AND path < 'learner;'"
+        )
         assert found.with_learners == held.scalar_one()
 
 
@@ -92,7 +94,7 @@ def test_the_largest_are_institutions(installation: Installation) -> None:
     _busy(installation)
     with installation.read() as session:
         found = flows.largest(session, CITY, 4)
-    assert [one.account for one in found][0] == "treasury"
+    assert found[0].account == "treasury"
     assert [one.posted_minor for one in found] == sorted((one.posted_minor for one in found), reverse=True)
     assert len(found) == 4
     assert not any(one.account.startswith(("learner", "issuance")) for one in found)
