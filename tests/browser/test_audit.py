@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page, Route, expect
 
 from ledger.proof import checkpoint, cosignature, handles, merkle, receipt
+from ledger.proving import inclusion_proof
 from ledger.verifier.run import verify_export
 from tests.browser.looks import check, check_with_axe
 from tests.browser.site import CITY, LAPTOP, PHONE, Person, Site, read_symbols
@@ -71,7 +72,7 @@ def altered(text: str, line: int, place: int) -> str:
     """A receipt with one character of a line exchanged for another that may stand there."""
     lines = text.split("\n")
     old = lines[line][place]
-    new = "1" if old.isdigit() else "A" if old != "A" else "B"
+    new = {"1": "2", "A": "B"}.get(old, "1" if old.isdigit() else "A")
     lines[line] = lines[line][:place] + new + lines[line][place:][1:]
     return "\n".join(lines)
 
@@ -305,7 +306,7 @@ def receipts_of_a_day() -> list[tuple[str, bytes]]:
             def node(level: int, index: int) -> bytes:
                 return merkle.root_of(hashes[index << level : (index + 1) << level])
 
-            path = merkle.inclusion_proof(seq, size, node)
+            path = inclusion_proof(seq, size, node)
             found.append((receipt.write(seq, path, note, lines[seq]), lines[seq]))
     return found
 

@@ -26,7 +26,7 @@ function verdict(name, facts = {}) {
       }
     }
   }
-  part.dataset.verdict = name;
+  part.dataset.outcome = name;
 }
 
 // Which key a log had is remembered, so that another one is noticed.
