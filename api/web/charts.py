@@ -37,7 +37,7 @@ class Threads:
 
 def nice(value: int) -> int:
     """The smallest 1, 2, 2.5 or 5 times a power of ten that is not below a value; 1 for nothing."""
-    power = 10 ** max(0, len(str(value)) - 1)
+    power = int(10 ** max(0, len(str(value)) - 1))
     return next(step for step in (power, 2 * power, 5 * power // 2, 5 * power, 10 * power) if step >= max(value, 1))
 
 

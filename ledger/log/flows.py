@@ -117,7 +117,7 @@ def largest(session: Session, city: str, limit: int) -> list[Holding]:
     return [Holding(account, posted) for account, posted in rows]
 
 
-def _institutions(city: str) -> Select[tuple[str, int]]:
+def _institutions(city: str) -> Select[str, int]:
     """Every institutional account with its balance, found by two ranges of the key."""
     elsewhere = or_(Account.path < "learner:", Account.path >= "learner;")
     return select(Account.path, Account.posted).where(Account.city == city, elsewhere)
