@@ -24,6 +24,7 @@ from api.web import (
     planning,
     programme,
     promotions,
+    receipts,
     redemptions,
     reports,
     sales,
@@ -60,6 +61,7 @@ PAGES = (
     planning,
     programme,
     promotions,
+    receipts,
     redemptions,
     reports,
     sales,
@@ -129,8 +131,9 @@ DESK_WAYS: Ways = (
     ("city_figures", N_("Figures"), "figures", ()),
 )
 AUDIT_WAYS: Ways = (
-    ("audit_home", N_("Public log"), "log", ("audit_entry",)),
-    ("audit_entries", N_("Entries"), "list", ()),
+    ("audit_home", N_("Public log"), "log", ()),
+    ("audit_entries", N_("Entries"), "list", ("audit_entry",)),
+    ("audit_check", N_("Check a receipt"), "check", ()),
 )
 
 

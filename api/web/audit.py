@@ -1,31 +1,33 @@
-"""The public log for eyes: checkpoint, totals, entries with their proofs, and the export. Nobody need sign in.
+"""The public log for eyes: what stands signed, how it grew, where tokens went, who watches, and all of it to take home.
 
-An entry's page proves on the spot what it claims: the server fetches the inclusion proof and verifies it against the
-root of the signed checkpoint, with the same functions that the offline verifier uses.
+Nobody need sign in. An appointed auditor who has is offered the openings as well. What the pages show of money comes
+out of institutional accounts; of persons they know nothing (`ledger.log.growth`, `ledger.log.flows`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import Response, request
 
+from api import i18n
 from api.services import services
-from api.web import figures
+from api.web import audit_views, figures
 from api.web.shell import Answer, Visit, page, render, web
-from ledger.book import entries, seal, tree
+from ledger.book import entries
 from ledger.book.entries import Entry
 from ledger.city import export
-from ledger.errors import NotFound
+from ledger.log import flows, growth
+from ledger.people.roles import PERMISSIONS
 from ledger.proof.checkpoint import parse
-from ledger.proof.encoding import parse_timestamp
-from ledger.proof.merkle import leaf_hash, verify_inclusion
 
-NEWEST = 20
+NEWEST = 6
 PAGE = 50
+LARGEST = 10
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,47 @@ class Row:
     amount: int
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """That a chain holds the root of the log at a size. `url` shows the transaction, where there is an explorer."""
+
+    size: int
+    chain: str
+    transaction: str
+    at: datetime
+    url: str = ""
+
+
+ANCHORS: list[Callable[[Visit], list[Anchor]]] = []
+"""Where anchors come from, newest first: whoever anchors logs adds itself here."""
+
+
 @web.get("/c/<city>/audit/")
 @page("log.read")
 def audit_home(visit: Visit) -> str:
-    """Checkpoint, key, totals, newest entries, and how to verify offline."""
+    """Everything that an auditor asks first."""
+    session, city = visit.session, visit.city
     rows, following = _rows(visit, NEWEST, None)
+    moved = flows.flows(session, city.id)
+    history = growth.samples(session, city.id, visit.now, i18n.zone(city.zone))
     return render(
         "audit/home.html",
-        totals=figures.of(visit.session, visit.city.id),
+        totals=figures.of(session, city.id),
         checkpoint=_checkpoint(visit),
-        vkey=visit.city.vkey,
         entries=rows,
         next_url=visit.address("audit_entries", before=following) if following else None,
+        supply=audit_views.supply(history),
+        redeemed=audit_views.redeemed(history),
+        growth=audit_views.growth(history),
+        moved=moved,
+        threads=audit_views.threads(visit, moved),
+        activities=audit_views.ranked(visit, "budget", moved.earned),
+        shops=audit_views.ranked(visit, "shop", moved.taken),
+        largest=audit_views.holdings(visit, flows.largest(session, city.id, LARGEST)),
+        standings=services().public_log.standings(session, city.id, city.vkey),
+        anchors=[anchor for source in ANCHORS for anchor in source(visit)],
+        log_url=f"{services().public_url}/log/{city.id}/",
+        appointed=bool(visit.staff.roles & PERMISSIONS["openings.read"]),
     )
 
 
@@ -62,51 +93,43 @@ def audit_entries(visit: Visit) -> str:
     return render("audit/entries.html", entries=rows, next_url=following_url)
 
 
-@web.get("/c/<city>/audit/entries/<int:seq>")
-@page("log.read")
-def audit_entry(visit: Visit, seq: int) -> str:
-    """One entry: in words, as it is sealed, and the proof that it is in the signed tree."""
-    city = visit.city.id
-    leaf = entries.leaf(visit.session, city, seq)
-    entry = json.loads(leaf)
-    checkpoint = parse(seal.latest(visit.session, city).note)
-    if seq >= checkpoint.size:
-        raise NotFound("entry", seq)
-    path = tree.inclusion(visit.session, city, seq, checkpoint.size)
-    hashed = leaf_hash(leaf)
-    verify_inclusion(hashed, seq, checkpoint.size, path, checkpoint.root)
-    return render(
-        "audit/entry.html",
-        seq=seq,
-        entry=entry,
-        at=parse_timestamp(entry["at"]),
-        pretty=json.dumps(entry, ensure_ascii=False, indent=2),
-        followers=entries.of_case(visit.session, city, seq),
-        proof={
-            "size": checkpoint.size,
-            "root": checkpoint.root.hex(),
-            "leaf_hash": hashed.hex(),
-            "path": [step.hex() for step in path],
-        },
-    )
-
-
 @web.get("/c/<city>/audit/export.zip")
 @page("log.read")
 def audit_export(visit: Visit) -> Answer:
     """The whole log as a zip, without the openings."""
+    return _zip(visit, f"{visit.city.id}.zip", openings=False)
+
+
+@web.get("/c/<city>/audit/openings.zip")
+@page("openings.read", door="desk")
+def audit_openings(visit: Visit) -> Answer:
+    """The whole log with the openings: which account each handle stands for. For appointed auditors."""
+    return _zip(visit, f"{visit.city.id}-openings.zip", openings=True)
+
+
+def _zip(visit: Visit, filename: str, *, openings: bool) -> Response:
     visit.close()
     installation = services().installation
-    chunks = export.stream_zip(installation.database, installation.keys, visit.city.id)
+    chunks = export.stream_zip(installation.database, installation.keys, visit.city.id, openings=openings)
     response = Response(chunks, mimetype="application/zip")
-    response.headers["Content-Disposition"] = f'attachment; filename="{visit.city.id}.zip"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 
-def _checkpoint(visit: Visit) -> dict[str, Any] | None:
-    note = seal.latest(visit.session, visit.city.id).note
+def _checkpoint(visit: Visit) -> dict[str, Any]:
+    """The checkpoint that the log shows, and which witnesses of the policy cosigned it."""
+    public, city = services().public_log, visit.city
+    note = public.checkpoint(visit.session, city.id, city.vkey)
     parsed = parse(note)
-    return {"size": parsed.size, "root": parsed.root.hex(), "text": note}
+    rule = public.rule(city.vkey)
+    last = entries.newest(visit.session, city.id, 1, before=parsed.size)
+    return {
+        "size": parsed.size,
+        "root": parsed.root.hex(),
+        "text": note,
+        "at": last[0].at if last else None,
+        "cosigners": list(rule.policy.cosigners(note)) if rule else [],
+    }
 
 
 def _rows(visit: Visit, limit: int, before: int | None) -> tuple[list[Row], int | None]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, func, select
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.db import Base, Instant, present
@@ -19,6 +19,12 @@ from ledger.errors import NotFound
 
 PAGE = 2_000
 """How many leaves `leaves` reads at a time."""
+
+BETWEEN_INSTITUTIONS = "kind IN ('bridge_in', 'fund', 'grant', 'reverse', 'settle', 'transfer')"
+"""The kinds of entries that may move between two institutional accounts, as an index and its readers spell them.
+
+They are few however many check-ins and purchases a log holds.
+"""
 
 
 class Entry(Base):
@@ -28,6 +34,14 @@ class Entry(Base):
     __table_args__ = (
         Index("entries_by_time", "city", "at", "seq"),
         Index("entries_by_case", "city", "origin", "seq", **present("origin")),
+        Index(
+            "entries_between_institutions",
+            "city",
+            "kind",
+            "seq",
+            sqlite_where=text(BETWEEN_INSTITUTIONS),
+            postgresql_where=text(BETWEEN_INSTITUTIONS),
+        ),
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)

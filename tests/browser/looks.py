@@ -25,6 +25,7 @@ PUBLIC = (
     "audit/",
     "audit/entries",
     "audit/entries/12",
+    "audit/check",
 )
 DESK = (
     "steward/",

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 import zipfile
 from html import unescape
 from pathlib import Path
 
+import pytest
+
+from api.web import audit
+from ledger.proof import receipt
 from ledger.proof.checkpoint import verify
+from ledger.proof.handles import handle
+from ledger.proof.merkle import leaf_hash
 from ledger.verifier.run import verify_export
+from tests.factories import CITY
+from tests.log.witnesses import Friend, rule
 from tests.web.conftest import HOME, Town
+from tests.web.test_redeeming import reserve
 
 
 def test_the_checkpoint_on_the_page_verifies(town: Town) -> None:
@@ -24,13 +35,105 @@ def test_the_checkpoint_on_the_page_verifies(town: Town) -> None:
 
 
 def test_an_entry_s_page_shows_leaf_and_proof(town: Town) -> None:
-    """The leaf as JSON, its hash, the path and the root; an entry that does not exist is not found."""
+    """The leaf byte for byte, its hash, the path and the root; an entry that does not exist is not found."""
     visitor = town.visitor()
     last = len(town.installation.leaves()) - 1
     page = visitor.get(f"{HOME}/audit/entries/{last}")
-    assert f"&#34;seq&#34;: {last}" in page.html
+    leaf = re.search(r'<pre id="leaf">(.*?)</pre>', page.html, re.DOTALL)
+    assert leaf
+    assert json.loads(unescape(leaf[1])) == town.installation.leaves()[-1]
+    assert leaf_hash(unescape(leaf[1]).encode()).hex() in page.html
     assert len(re.findall(r"\b[0-9a-f]{64}\b", page.html)) >= 3
     assert visitor.get(f"{HOME}/audit/entries/{last + 1}").status == 404
+
+
+def test_the_receipt_on_the_page_is_that_of_the_log(town: Town) -> None:
+    """As text for copying it is what anybody downloads, and it verifies under the key beside it."""
+    visitor = town.visitor()
+    page = visitor.get(f"{HOME}/audit/entries/3")
+    text = re.search(r'<pre id="receipt">(.*?)</pre>', page.html, re.DOTALL)
+    key = re.search(r'<pre id="vkey">(.*?)</pre>', page.html, re.DOTALL)
+    assert text
+    assert key
+    assert unescape(text[1]) == visitor.client.get(f"/log/{CITY}/receipt/3").get_data(as_text=True)
+    assert receipt.verify(receipt.parse(unescape(text[1])), unescape(key[1]))[1]["seq"] == 3
+
+
+def test_only_the_learner_is_given_what_opens_their_line(town: Town) -> None:
+    """Their account and the nonce of this case; another learner, staff and strangers get nothing of it."""
+    learner, other = town.learner(), town.learner()
+    last = len(town.installation.leaves()) - 1
+    address = f"{HOME}/audit/entries/{last - 1}"
+    given = re.search(r'data-own="([^"]+)"', learner.get(address).html)
+    assert given
+    (own,) = json.loads(unescape(given[1]))
+    shown = handle(own["account"], base64.b64decode(own["nonce"]))
+    assert shown == town.installation.leaves()[last - 1]["postings"][own["line"]][own["side"]]
+    for nobody in (other, town.visitor(), town.worker({"steward", "treasurer"}), town.worker({"auditor"})):
+        assert own["account"] not in nobody.get(address).html
+
+
+def test_a_shop_is_told_which_lines_are_its_own(town: Town) -> None:
+    """Its account stands in clear, so that no secret is needed; another shop is told nothing."""
+    reserve(town.learner())
+    last = len(town.installation.leaves()) - 1
+    said = "This line is your shop"
+    pages = [town.worker({"shop"}, one).get(f"{HOME}/audit/entries/{last}?lang=en") for one in ("cafe", "stall")]
+    assert [said in unescape(page.text) for page in pages] == [True, False]
+
+
+def test_openings_are_for_appointed_auditors(town: Town) -> None:
+    """They are offered the file and it holds the openings; nobody else is offered it or gets it."""
+    town.learner()
+    auditor = town.worker({"auditor"})
+    assert f"{HOME}/audit/openings.zip" in auditor.get(f"{HOME}/audit/").links
+    names = zipfile.ZipFile(io.BytesIO(auditor.client.get(f"{HOME}/audit/openings.zip").data)).namelist()
+    assert "openings.ndjson" in names
+    for other in (town.visitor(), town.learner(), town.worker({"steward", "treasurer"})):
+        assert f"{HOME}/audit/openings.zip" not in other.get(f"{HOME}/audit/").links
+        assert other.get(f"{HOME}/audit/openings.zip").status in (401, 403)
+
+
+def test_flows_and_charts_have_their_numbers_beside_them(town: Town) -> None:
+    """What was earned, by activity, and where it is; the supply's table says what was issued."""
+    town.learner()
+    page = town.visitor().get(f"{HOME}/audit/?lang=en")
+    assert "Received by learners 5.00 KGO" in page.text
+    assert "Still with learners 5.00" in page.text
+    assert "Given to activities 200.00 KGO" in page.text
+    assert page.html.count('class="area ') >= 3
+    assert re.search(r"<td[^>]*>1,000.00</td>", page.html)
+
+
+def test_a_young_city_has_an_audit_page(town: Town) -> None:
+    """Nobody has earned anything, no witness is named, nothing is anchored: each says so, and nothing fails."""
+    page = town.visitor().get(f"{HOME}/audit/?lang=en")
+    for said in ("Nobody has earned anything yet.", "names no witnesses", "not anchored on a chain"):
+        assert said in page.text
+
+
+def test_anchors_are_shown_where_there_are_some(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever anchors logs adds itself to `ANCHORS`; size, chain and transaction are shown."""
+    anchor = audit.Anchor(7, "Testnet", "0x" + "ab" * 32, town.installation.clock.now)
+    monkeypatch.setattr(audit, "ANCHORS", [lambda _visit: [anchor]])
+    page = town.visitor().get(f"{HOME}/audit/?lang=en")
+    assert "7 entries" in page.text
+    assert anchor.transaction in page.html
+
+
+def test_witnesses_stand_there_with_what_they_cosigned(town: Town) -> None:
+    """Who has cosigned, who has not, with their keys; a receipt hands them to the browser."""
+    friends = [Friend(town.installation, name) for name in ("press", "school")]
+    lines = [f"witness {friend.name} {friend.vkey}" for friend in friends]
+    town.app.extensions["kgo"].installation.settings.policy.write_text("\n".join([*lines, "quorum press", ""]))
+    friends[0].cosign(rule(friends, "quorum press"))
+    visitor = town.visitor()
+    page = visitor.get(f"{HOME}/audit/?lang=en")
+    assert "cosigned by press" in page.text
+    assert "has cosigned nothing yet" in page.text
+    for friend in friends:
+        assert friend.vkey in page.html
+        assert friend.vkey in visitor.get(f"{HOME}/audit/entries/0").html
 
 
 def test_the_download_verifies_offline(town: Town, tmp_path: Path) -> None:

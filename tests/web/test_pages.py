@@ -20,7 +20,7 @@ PROBLEMS = "problems.po"
 """The catalogue of refusals, which the JSON API says too."""
 
 PUBLIC = ("/", f"{HOME}/help", f"{HOME}/", f"{HOME}/activities/walk", f"{HOME}/promotions", f"{HOME}/promotions/coffee")
-MORE = (f"{HOME}/wallet", f"{HOME}/recover", f"{HOME}/shop/apply", f"{HOME}/audit/", f"{HOME}/audit/entries/0")
+MORE = (f"{HOME}/wallet", f"{HOME}/recover", f"{HOME}/shop/apply", f"{HOME}/audit/", f"{HOME}/audit/check")
 SHOP = tuple(
     f"{HOME}/shop/{path}"
     for path in (
@@ -72,7 +72,7 @@ def every_page(town: Town, language: str) -> list[Page]:
     reserved = reserve(learner).address
     wanted: list[tuple[Visitor, tuple[str, ...]]] = [
         (stranger, (*PUBLIC, *MORE, town.code("walk"), "/nowhere", f"{HOME}/shop/", f"{HOME}/steward/")),
-        (learner, (*PUBLIC, *MORE, reserved, f"{HOME}/audit/entries")),
+        (learner, (*PUBLIC, *MORE, reserved, f"{HOME}/audit/entries", f"{HOME}/audit/entries/0")),
         (shop, SHOP),
         (steward, (*DESK, f"{HOME}/kiosk/circle")),
     ]

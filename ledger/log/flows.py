@@ -1,0 +1,123 @@
+"""Where tokens went: from the city to activities, through the learners, to shops. No person is looked at.
+
+What an institution exchanged with persons is what its balance does not owe to other institutions, so that it follows
+from the balances and from the few entries that move between institutions (an index holds them). What that costs
+depends on the number of institutions and of those entries, not on check-ins, purchases or persons.
+
+The figures are those of the verifier: an activity's rewards net of what was reversed, a shop's sales net of refunds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from ledger.book.accounts import Account
+from ledger.book.entries import BETWEEN_INSTITUTIONS
+from ledger.rows import ask
+
+Pair = tuple[str, str]
+
+_PAIRS = f"""
+SELECT giver.account, taker.account, SUM(taker.posted_change)
+FROM entries
+JOIN legs AS giver ON giver.city = entries.city AND giver.seq = entries.seq AND giver.side = 0
+JOIN legs AS taker ON taker.city = entries.city AND taker.seq = entries.seq AND taker.side = 1
+    AND taker.line = giver.line
+WHERE entries.city = ? AND {BETWEEN_INSTITUTIONS}
+GROUP BY giver.account, taker.account
+"""  # noqa: S608 - of constants alone
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What moved since the first entry, in minor units.
+
+    Attributes:
+        between: from one type of institution to another, as moved: `("treasury", "budget")`.
+        earned: by activity, what its budget gave to learners, net of what was reversed.
+        taken: by shop, what it took from learners, net of refunds and reversals.
+        given: what the treasury gave to learners directly.
+        expired, bridged: what lapsed, and what left learners for a chain, net of what came back.
+        settled: what was paid out to shops.
+    """
+
+    between: Mapping[Pair, int]
+    earned: Mapping[str, int]
+    taken: Mapping[str, int]
+    given: int
+    expired: int
+    bridged: int
+
+    @property
+    def settled(self) -> int:
+        """What was paid out to shops outside the ledger, net of what was reversed."""
+        return self.between.get(("shop", "settled"), 0) - self.between.get(("settled", "shop"), 0)
+
+    @property
+    def funded(self) -> int:
+        """What activities were given by treasury and sponsors, net of what they gave back."""
+        into = sum(self.between.get((kind, "budget"), 0) for kind in ("treasury", "sponsor"))
+        return into - sum(self.between.get(("budget", kind), 0) for kind in ("treasury", "sponsor"))
+
+    @property
+    def received(self) -> int:
+        """What learners received."""
+        return sum(self.earned.values()) + self.given
+
+    @property
+    def spent(self) -> int:
+        """What learners spent at shops."""
+        return sum(self.taken.values())
+
+    @property
+    def with_learners(self) -> int:
+        """What learners hold."""
+        return self.received - self.spent - self.expired - self.bridged
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What an institutional account holds, minor units."""
+
+    account: str
+    posted_minor: int
+
+
+def flows(session: Session, city: str) -> Flows:
+    """What moved in a city so far, by one statement over its institutions and one over the entries between them."""
+    between, owed = defaultdict[Pair, int](int), defaultdict[str, int](int)
+    for giver, taker, amount in ask(session, _PAIRS, city):
+        between[giver.partition(":")[0], taker.partition(":")[0]] += int(amount)
+        owed[giver] -= int(amount)
+        owed[taker] += int(amount)
+    by_type: dict[str, dict[str, int]] = defaultdict(dict)
+    for account, posted in session.execute(_institutions(city)):
+        kind, _, identifier = account.partition(":")
+        by_type[kind][identifier] = posted - owed[account]
+    total = {kind: sum(found.values()) for kind, found in by_type.items()}
+    return Flows(
+        between=dict(between),
+        earned={name: -amount for name, amount in by_type["budget"].items() if amount},
+        taken={name: amount for name, amount in by_type["shop"].items() if amount},
+        given=-total.get("treasury", 0),
+        expired=total.get("expired", 0),
+        bridged=total.get("bridge", 0) + total.get("suspense", 0),
+    )
+
+
+def largest(session: Session, city: str, limit: int) -> list[Holding]:
+    """The institutional accounts that hold most, largest first."""
+    query = _institutions(city).where(Account.path != "issuance", Account.posted > 0)
+    rows = session.execute(query.order_by(Account.posted.desc(), Account.path).limit(limit))
+    return [Holding(account, posted) for account, posted in rows]
+
+
+def _institutions(city: str) -> Select[str, int]:
+    """Every institutional account with its balance, found by two ranges of the key."""
+    elsewhere = or_(Account.path < "learner:", Account.path >= "learner;")
+    return select(Account.path, Account.posted).where(Account.city == city, elsewhere)

@@ -1,0 +1,111 @@
+"""The flows agree with the verifier, which counts them entry by entry, and tell nothing of persons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.book import holds, transfers
+from ledger.book.unit import Unit
+from ledger.log import flows
+from ledger.log.flows import Flows
+from ledger.proof.report import Report
+from ledger.verifier.run import verify_export
+from tests.factories import CITY, Installation, live_through
+from tests.statements import asked
+
+
+def _flows(installation: Installation) -> Flows:
+    with installation.read() as session:
+        return flows.flows(session, CITY)
+
+
+def _verified(installation: Installation, directory: Path) -> Report:
+    report = verify_export(installation.export(directory))
+    assert report.ok
+    return report
+
+
+def _busy(installation: Installation) -> None:
+    """Every way between institutions, and between them and persons, some of it taken back."""
+    (person, _) = live_through(installation)
+    installation.open("budget:b", "sponsor:s", "settled", "expired")
+
+    def act(unit: Unit) -> tuple[int, int]:
+        for kind, source, target, amount in (
+            ("fund", "treasury", "budget:b", 900),
+            ("fund", "treasury", "sponsor:s", 500),
+            ("fund", "sponsor:s", "budget:a", 300),
+            ("transfer", "budget:a", "budget:b", 40),
+            ("transfer", "budget:b", "treasury", 60),
+            ("reward", "budget:a", person, 70),
+            ("reward", "budget:b", person, 11),
+            ("redeem", person, "shop:b", 33),
+            ("transfer", "shop:a", "shop:b", 5),
+            ("transfer", "shop:b", "treasury", 6),
+            ("settle", "shop:a", "settled", 50),
+            ("expire", person, "expired", 9),
+        ):
+            transfers.post(unit, kind, source, target, amount, actor="system")
+        wrong = transfers.post(unit, "reward", "budget:b", person, 100, actor="system")
+        return wrong.seq, transfers.post(unit, "redeem", person, "shop:b", 20, actor="shop:b").seq
+
+    wrong, sale = installation.run(act)
+    installation.run(lambda unit: transfers.reverse(unit, wrong, actor="system"))
+    installation.run(lambda unit: holds.refund(unit, sale, 8, actor="shop:b"))
+
+
+def test_nothing_moved_in_an_empty_city(installation: Installation) -> None:
+    """All zero, and no division by what is not there."""
+    found = _flows(installation)
+    assert (found.funded, found.received, found.spent, found.with_learners) == (0, 0, 0, 0)
+
+
+def test_activities_and_shops_are_those_of_the_verifier(installation: Installation, tmp_path: Path) -> None:
+    """Earned by activity and taken by shop, to the last unit, with transfers, reversals and refunds between."""
+    _busy(installation)
+    found, report = _flows(installation), _verified(installation, tmp_path / "export")
+    assert found.earned == {name: amount for name, amount in report.activities.items() if amount}
+    assert found.taken == {name: amount for name, amount in report.shops.items() if amount}
+    assert (found.earned, found.expired, found.settled) == ({"a": 70, "b": 11}, 9, 50)
+    assert found.given == 10_000
+
+
+def test_what_learners_hold_is_what_remains(installation: Installation) -> None:
+    """Received less spent, expired and bridged is the sum of the personal accounts, of which none was read."""
+    _busy(installation)
+    with asked(installation.database) as statements:
+        found = _flows(installation)
+    assert not any("openings" in statement for statement in statements)
+    with installation.read() as session:
+        held = session.connection().exec_driver_sql(
+            "SELECT SUM(posted) FROM accounts WHERE path > 'learner:' AND path < 'learner;'"
+        )
+        assert found.with_learners == held.scalar_one()
+
+
+def test_what_activities_were_given(installation: Installation) -> None:
+    """By treasury and sponsors, less what came back; not what they passed among each other."""
+    _busy(installation)
+    assert _flows(installation).funded == 256 * 3 + 900 + 300 - 60
+
+
+def test_the_largest_are_institutions(installation: Installation) -> None:
+    """In order, with ties by name, without issuance and without anybody's own account."""
+    _busy(installation)
+    with installation.read() as session:
+        found = flows.largest(session, CITY, 4)
+    assert found[0].account == "treasury"
+    assert [one.posted_minor for one in found] == sorted((one.posted_minor for one in found), reverse=True)
+    assert len(found) == 4
+    assert not any(one.account.startswith(("learner", "issuance")) for one in found)
+
+
+def test_check_ins_and_purchases_are_not_gone_through(installation: Installation) -> None:
+    """On SQLite the plan uses the index of the few entries between institutions."""
+    if installation.database.engine.dialect.name != "sqlite":
+        return
+    with installation.read() as session:
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {flows._PAIRS}", (CITY,)).all()
+    steps = " ".join(str(row[-1]) for row in plan)
+    assert "entries_between_institutions" in steps
+    assert "SCAN" not in steps
