@@ -1,0 +1,187 @@
+"""A city with a bridge to a real node: the contract deployed with its roles, and an outbox that is sent when told.
+
+The tests play the sender and the anchor job: `anchor` anchors the log as it is, `deliver` signs and sends what was
+staged, once. Learners have wallets with money for gas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ledger.book import tree
+from ledger.chain import bridges, bridging, client, deposits, lists
+from ledger.chain.artifacts import TokenSettings, artifact
+from ledger.chain.bridges import Contract
+from ledger.chain.bridging import Run
+from ledger.chain.errors import Reverted
+from ledger.chain.invariant import Standing, standing
+from ledger.chain.keys import Transaction, address_of, sign
+from ledger.chain.watching import Figures
+from tests.anvil import Anvil
+from tests.chain.crossing import CHAIN, Crossing
+from tests.factories import CITY, Installation
+
+TOKEN = artifact("KgoToken")
+DELAY = 3_600
+CAP, INCREASE = 1_000_000, 100_000
+ROLES = {
+    "admin": 0,
+    "proposer": 1,
+    "guardian": 2,
+    "anchorer": 3,
+    "pauser": 4,
+    "relayer": 5,
+    "ann": 6,
+    "bo": 7,
+    "cha": 8,
+}
+
+
+@dataclass
+class Site:
+    """The city at work on a chain.
+
+    Attributes:
+        anvil: the node.
+        node: how the ledger asks it, perhaps through something that loses answers.
+        crossing: the ledger's side.
+        sizes: the anchors that were made.
+        delivered: the keys of what was sent.
+    """
+
+    anvil: Anvil
+    node: client.Node
+    crossing: Crossing
+    sizes: list[int] = field(default_factory=list)
+    delivered: set[str] = field(default_factory=set)
+
+    @classmethod
+    def build(cls, anvil: Anvil, city: Installation) -> Site:
+        """Deploy a token and open the bridge."""
+        node = client.connect(anvil.url, chain_id=CHAIN)
+        roles = [address_of(anvil.keys[place]) for place in range(5)]
+        settings = TokenSettings(
+            "KGO Token", "KGO", 2, b"o" * 32, CAP, INCREASE, 7 * 86_400, DELAY, 60, *roles
+        )  # fmt: skip
+        sent = _send(anvil, node, "admin", None, TOKEN.creation(*settings.arguments()))
+        assert sent.contract is not None
+        contract = Contract(CHAIN, sent.contract, sent.block_number, CAP, INCREASE)
+        return cls(anvil, node, Crossing(city, contract))
+
+    @property
+    def contract(self) -> str:
+        """The token's address."""
+        return self.crossing.contract.address
+
+    def wallet(self, name: str) -> str:
+        """Somebody's address."""
+        return address_of(self.anvil.keys[ROLES[name]])
+
+    def call(self, name: str, function: str, *arguments: Any) -> client.Receipt:
+        """Send a call of the token as somebody."""
+        return _send(self.anvil, self.node, name, self.contract, TOKEN.call_data(function, *arguments))
+
+    def read(self, function: str, *arguments: Any) -> Any:
+        """What a function of the token returns now."""
+        return client.read(self.node, TOKEN, self.contract, function, *arguments)
+
+    def withdraw(self, name: str, amount: int) -> int:
+        """Request a withdrawal to somebody's wallet."""
+        return self.crossing.withdraw(name, amount, to=self.wallet(name))
+
+    def anchor(self) -> int:
+        """Anchor the log as it is; its size."""
+        old, size = self.sizes[-1] if self.sizes else 0, self.crossing.size
+        if size > old:
+            with self.crossing.city.read() as session:
+                root = tree.root_at(session, CITY, size)
+                proof = tree.consistency(session, CITY, old, size) if old else []
+            self.call("anchorer", "anchor", old, size, root, proof)
+            self.sizes.append(size)
+        return size
+
+    def run(self, node: client.Node | None = None) -> Run:
+        """One run of the job, at the chain's time."""
+        self._keep_time()
+        city = self.crossing.city
+        return bridging.run(city.writer, node or self.node, CITY, CHAIN, self.sizes[-4:], self.crossing.sent)
+
+    def deliver(self) -> int:
+        """Send what was staged and has not been sent; how many the contract took."""
+        taken = 0
+        for key, (role, to, data) in list(self.crossing.sent.calls.items()):
+            if key in self.delivered:
+                continue
+            self.delivered.add(key)
+            try:
+                _send(self.anvil, self.node, role, to, data)
+                taken += 1
+            except Reverted:
+                if key.startswith("propose"):
+                    seq = int(key.split()[1])
+                    self.crossing.city.run(lambda unit: lists.fail(unit, CHAIN, seq))
+        return taken
+
+    def settle(self) -> Run:
+        """Make everything so far final, and follow it."""
+        self.anvil.finalize()
+        return self.run()
+
+    def list_all(self) -> None:
+        """Bring all that was requested into an active list."""
+        self.anchor()
+        self.settle()
+        self.deliver()
+        self.settle()
+        self.anvil.sleep(DELAY + 1)
+        self.run()
+        self.deliver()
+        self.settle()
+
+    def claim(self, name: str) -> None:
+        """Somebody claims what the active list gives their wallet, and pays for it themselves."""
+        with self.crossing.city.read() as session:
+            call = lists.claiming(session, self.crossing.bridge, self.wallet(name))
+        _send(self.anvil, self.node, name, call.contract, call.data)
+
+    def ticket(self, name: str) -> str:
+        """A ticket for somebody's wallet."""
+        self._keep_time()
+        who, wallet = self.crossing.learners[name], self.wallet(name)
+        return self.crossing.city.run(lambda unit: deposits.draw(unit, CHAIN, who, wallet).ticket)
+
+    def deposit(self, name: str, amount: int, ticket: str | None = None) -> client.Receipt:
+        """Somebody deposits, with a fresh ticket unless one is given."""
+        call = deposits.depositing(self.crossing.bridge, ticket or self.ticket(name), amount)
+        return _send(self.anvil, self.node, name, call.contract, call.data)
+
+    def on_chain(self, name: str) -> int:
+        """What somebody holds on the chain now, in minor units."""
+        return int(self.read("balanceOf", self.wallet(name)))
+
+    def standing(self) -> Standing:
+        """The ledger's and the contract's figures as they are now, final or not."""
+        claimed, deposited, count = self.read("totals")
+        figures = Figures(self.read("totalSupply"), claimed, deposited, count, self.read("proposal")[0])
+        with self.crossing.city.read() as session:
+            return standing(session, bridges.get(session, CITY, CHAIN), figures)
+
+    def _keep_time(self) -> None:
+        clock = self.crossing.city.clock
+        clock.now = max(clock.now, datetime.fromtimestamp(client.block(self.node, "latest").timestamp, UTC))
+
+
+def _send(anvil: Anvil, node: client.Node, name: str, to: str | None, data: bytes) -> client.Receipt:
+    """Sign and send a transaction and wait until it is mined; Reverted if the contract refuses it."""
+    key = anvil.keys[ROLES[name]]
+    sender = address_of(key)
+    gas = client.estimate_gas(node, TOKEN, sender, to, data)
+    count = client.nonce(node, sender)
+    signed = sign(Transaction(CHAIN, count, to, data, gas + gas // 4, client.fees(node)), key)
+    client.broadcast(node, signed)
+    anvil.mined(signed.hash)
+    receipt = client.receipt(node, signed.hash)
+    assert receipt is not None
+    return receipt
