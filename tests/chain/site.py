@@ -67,6 +67,7 @@ class Site:
         )  # fmt: skip
         sent = _send(anvil, node, "admin", None, TOKEN.creation(*settings.arguments()))
         assert sent.contract is not None
+        anvil.finalize()
         contract = Contract(CHAIN, sent.contract, sent.block_number, CAP, INCREASE)
         return cls(anvil, node, Crossing(city, contract))
 

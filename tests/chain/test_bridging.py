@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import client, lists, watching
+from ledger.chain.artifacts import artifact
 from ledger.chain.errors import Unreachable
 from ledger.chain.watching import Behind
 from ledger.errors import Refused
@@ -110,7 +111,7 @@ def test_silent_gaps_of_a_lagging_node_are_found(funded: Site) -> None:
         funded.deposit("ann", amount)
     funded.anvil.finalize()
     gateway = Gateway(funded.anvil.url)
-    topic = "0x" + watching.artifact("KgoToken").topic("Deposited").hex()
+    topic = "0x" + artifact("KgoToken").topic("Deposited").hex()
 
     def leave_out(question: dict[str, Any]) -> Any:
         if question["method"] == "eth_getLogs" and question["params"][0]["topics"] == [topic]:
