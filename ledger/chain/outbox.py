@@ -24,11 +24,14 @@ from typing import Any, Literal, cast
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ledger.book.unit import Unit
 from ledger.chain.artifacts import Name
 from ledger.chain.errors import ChainError
 from ledger.db import Base, Instant, Json
 
-Role = Literal["admin", "proposer", "guardian", "anchorer", "pauser"]
+Role = Literal["admin", "proposer", "guardian", "anchorer", "pauser", "relayer"]
+"""The roles of the contract, and who pays the gas for what anybody may send."""
+
 State = Literal["queued", "sent", "done", "reverted"]
 
 QUEUED: State = "queued"
@@ -183,6 +186,26 @@ def wish(session: Session, city: str, wanted: Wish, now: datetime) -> bool:
     if known.wish != wanted:
         raise WishConflict(city=city, purpose=wanted.purpose, key=wanted.key)
     return False
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Queues calls of one purpose out of a command of the city's writer, in its transaction.
+
+    Attributes:
+        purpose: what the calls are for.
+        chain_id: of the chain.
+        contract: whose calls they are.
+    """
+
+    purpose: str
+    chain_id: int
+    contract: Name = "KgoToken"
+
+    def __call__(self, unit: Unit, *, key: str, role: str, to: str, data: bytes) -> None:
+        """Queue a call, once; see `wish`."""
+        wanted = Wish(self.purpose, key, self.chain_id, cast("Role", role), self.contract, to, data)
+        wish(unit.session, unit.city.id, wanted, unit.now)
 
 
 def find(session: Session, city: str, purpose: str, key: str) -> Call | None:
