@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Text, UniqueConstraint, select, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Text, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.unit import Unit
@@ -229,6 +229,12 @@ def settled(session: Session, city: str, purpose: str, limit: int = 100) -> list
     )
     rows = session.scalars(query.order_by(ChainCall.ended_at.desc(), ChainCall.key).limit(limit))
     return [view(row) for row in rows]
+
+
+def count(session: Session, city: str, purpose: str, state: State) -> int:
+    """How many wishes of one purpose are in a state."""
+    wanted = (ChainCall.city == city, ChainCall.purpose == purpose, ChainCall.state == state)
+    return session.scalar(select(func.count()).where(*wanted)) or 0
 
 
 def attempts(session: Session, city: str, call: Call) -> list[ChainAttempt]:

@@ -221,9 +221,9 @@ def test_a_lagging_node_moves_no_nonce_back(harbour: Harbour, gateway: Gateway) 
             return {"jsonrpc": "2.0", "id": question["id"], "result": "0x0"}
         return None
 
-    gateway.rule = lag
     harbour.wish("b", "unpause", role="admin")
     harbour.settle()
+    gateway.rule = lag
     harbour.wish("c", "pause")
     harbour.settle()
     assert [harbour.call(key).state for key in "abc"] == [outbox.DONE] * 3
