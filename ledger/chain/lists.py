@@ -119,6 +119,11 @@ def commit(unit: Unit, chain_id: int, anchored: Sequence[int], outbox: Outbox) -
     return None
 
 
+def proposal_key(made: ClaimList) -> str:
+    """The key under which the proposal of a list is staged."""
+    return f"propose {made.seq}"
+
+
 def proposed(
     unit: Unit, bridge: Bridge, root: bytes, total: int, size: int, proposal: int, active_at: datetime
 ) -> bool:
@@ -238,7 +243,7 @@ def _write(
     )  # fmt: skip
     unit.session.add(made)
     call = artifact("KgoToken").call_data("propose", root, total, size)
-    outbox(unit, key=f"propose {posted.seq}", role="proposer", to=bridge.contract, data=call)
+    outbox(unit, key=proposal_key(made), role="proposer", to=bridge.contract, data=call)
     return made
 
 

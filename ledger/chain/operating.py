@@ -132,17 +132,15 @@ def bridge_part(name: str) -> Any | None:
 def cross(installation: Installation, city: str, site: Site) -> Any | None:
     """The bridge's turn: deposits and events are followed, the identity is checked, the next list is proposed.
 
-    This is the seam to the bridge (`bridging.run`); None where there is no bridge to this chain.
+    This is the seam to the bridge (`bridging.run`), which is made when it is first needed.
     """
     bridging = bridge_part("bridging")
     if bridging is None:
         return None
+    chain_id, token = site.node.chain_id, site.deployment.token
+    bridging.establish(installation.writer, site.node, city, token.address, token.block)
     with installation.database.read() as session:
-        final_sizes = anchors.sizes(session, city, site.node.chain_id, site.token)
+        final_sizes = anchors.sizes(session, city, chain_id, site.token)
     run: Callable[..., Any] = bridging.run
-    try:
-        return run(
-            installation.writer, site.node, city, site.node.chain_id, final_sizes, Staging("bridge", site.node.chain_id)
-        )
-    except NotFound:
-        return None
+    outbox = Staging(bridging.PURPOSE, chain_id)
+    return run(installation.writer, site.node, city, chain_id, final_sizes, outbox, site.final())

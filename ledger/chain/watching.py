@@ -1,6 +1,6 @@
 """Reads what a contract did for good, and makes the ledger follow.
 
-`look` asks a node for one finalized block: the contract's figures there, and every event up to it since the last look.
+`look` asks a node about one final block: the contract's figures there, and every event up to it since the last look.
 The figures say how many events there must be, so that a node that leaves some out without a word is noticed (`Behind`)
 and nothing is taken from it. `follow` applies a look in the city's writer: deposits are credited, lists go on, payments
 are noted, and last of all the place is moved from which the next look begins. Any step may be repeated.
@@ -70,14 +70,13 @@ class Behind(LedgerError):
     code = "chain_behind"
 
 
-def look(node: Node, bridge: Bridge) -> Look | None:
-    """Read what became final since the last look; None if nothing did.
+def look(node: Node, bridge: Bridge, block: Block) -> Look | None:
+    """Read what became final since the last look, up to a final block; None if nothing did.
 
     Raises:
         Behind: events are missing.
         ChainError: the node does not answer, or refuses.
     """
-    block = client.finalized(node)
     if block.number <= bridge.block:
         return None
     token = artifact("KgoToken")

@@ -3,7 +3,7 @@
 Every institutional account is replayed exactly, with every case and every total. Learners are one account,
 the sum of all, unless openings name them: then each has its own, and what no opening names is one pool, which
 must net to zero at the end. No account but `issuance` goes below zero after any entry, holds counted.
-Memory: the accounts (institutions, and learners if they are named), two numbers a withdrawal, and what `cases` takes,
+Memory: the accounts (institutions, and learners if they are named), each withdrawal to a chain, and what `cases` takes,
 since any case may still be refunded or reversed.
 """
 
@@ -40,10 +40,9 @@ _NEXT = {
     "reverse": ({_OPEN, _REDEEMED}, _OVER),
     "bridge_cancel": ({_BRIDGED}, _OVER),
 }
-_STATE = ("size", "city", "balances", "held", "rewards", "sales", "_bridged", "_at", "_secret")  # what `state` keeps
+_STATE = ("size", "city", "balances", "held", "rewards", "sales", "withdrawn", "_at", "_secret")  # what `state` keeps
 _MIRRORED = frozenset({"refund", "reverse", "bridge_cancel"})
 _PARTIAL = frozenset({"capture", "refund"})
-_WITHDRAWING = frozenset({"bridge_out", "bridge_cancel"})
 
 
 def _number(timestamp: str) -> int:
@@ -68,7 +67,7 @@ class Replay:
         self.held: defaultdict[str, int] = defaultdict(int)
         self.rewards: defaultdict[str, int] = defaultdict(int)  # by activity, net of what was reversed
         self.sales: defaultdict[str, int] = defaultdict(int)  # by shop, net of refunds and reversals
-        self._bridged: dict[str, list[list[int]]] = {}  # by account: the seqs that changed it, and the sums after them
+        self.withdrawn: dict[str, list[list[int]]] = {}  # by bridge: [seq, sum withdrawn and not cancelled after it] …
         self._at = ""
         self._secret = token_hex(16)
 
@@ -108,8 +107,10 @@ class Replay:
                 balances[source] -= amount
                 balances[target] += amount
                 self._count(source, target, amount)
-                if leaf["kind"] in _WITHDRAWING:
-                    self._withdraw(seq, source, target, amount)
+            if leaf["kind"] in ("bridge_out", "bridge_cancel"):
+                account, change = (target, amount) if leaf["kind"] == "bridge_out" else (source, -amount)
+                sums = self.withdrawn.setdefault(account, [[-1, 0]])
+                sums.append([seq, sums[-1][1] + change])
         for source, _, _ in moves:
             if balances[source] < self.held.get(source, 0) and source != "issuance":
                 available = balances[source] - self.held.get(source, 0)
@@ -130,10 +131,10 @@ class Replay:
                     message = f"it attests {name} {claimed}, the entries before it make {totals[name]}"
                     self._report("TOTALS_MISMATCH", leaf["seq"], message)
         if claims := leaf["ref"].get("claims"):
-            withdrawn = self.withdrawn(claims["chain_id"], claims["size"])
-            if withdrawn != claims["total"]:
-                message = f"its claims add up to {claims['total']}, the entries below {claims['size']} to {withdrawn}"
-                self._report("TOTALS_MISMATCH", leaf["seq"], message)
+            sums = self.withdrawn.get(f"bridge:{claims['chain_id']}", [[-1, 0]])
+            withdrawn = sums[bisect_left(sums, [claims["size"]]) - 1][1]
+            if claims["total"] != withdrawn:
+                self._report("TOTALS_MISMATCH", leaf["seq"], f"claims of {claims['total']}, withdrawn was {withdrawn}")
 
     def _advance(self, leaf: dict[str, Any], moves: list[tuple[str, str, int]]) -> None:
         """Open the case that this entry begins, or take a step in the case that it names."""
@@ -190,19 +191,6 @@ class Replay:
                 self.sales[target[5:]] += amount
             elif target.startswith("budget:"):
                 self.rewards[target[7:]] -= amount
-
-    def _withdraw(self, seq: int, source: str, target: str, amount: int) -> None:
-        """Remember what was withdrawn to each chain in all, after each entry that changed it."""
-        outwards = target.startswith("bridge:")
-        seqs, sums = self._bridged.setdefault(target if outwards else source, [[], []])
-        seqs.append(seq)
-        sums.append((sums[-1] if sums else 0) + (amount if outwards else -amount))
-
-    def withdrawn(self, chain_id: int, size: int) -> int:
-        """Return bridge_out less bridge_cancel to a chain in the first `size` entries, in minor units."""
-        seqs, sums = self._bridged.get(f"bridge:{chain_id}", [[], []])
-        place = bisect_left(seqs, size)
-        return sums[place - 1] if place else 0
 
     def totals(self) -> dict[str, int]:
         """Return issued = circulating + redeemed + bridged + expired, and held (a part of circulating)."""

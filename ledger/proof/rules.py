@@ -54,16 +54,12 @@ LEAF_MEMBERS = frozenset({"v", "city", "seq", "id", "kind", "at", "actor", "key"
 LEAF_MEMBERS |= {"evidence", "rule"}
 REF_IDS = frozenset({"activity", "session", "place", "promotion", "shop"})
 REF_MEMBERS = REF_IDS | {"origin", "expires_at", "policy", "totals", "claims", "reason"}
-CLAIMS_MEMBERS = frozenset({"chain_id", "contract", "list", "root", "size", "total"})
 _POSTING_MEMBERS = frozenset({"from", "to", "amount"})
 
 _segment = lru_cache(maxsize=65_536)(re.compile(r"[a-z0-9_-]{1,64}").fullmatch)  # few, and they come again
 _random_id = re.compile(r"[a-z2-7]{26}").fullmatch
 _handle = re.compile(r"learner:~[a-z2-7]{52}").fullmatch
 _reason = re.compile(r"[a-z_]{1,64}").fullmatch
-_is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
-_is_address = re.compile(r"0x[0-9a-f]{40}").fullmatch
-_DOCUMENTS = {"policy": "policy", "totals": "attest", "claims": "attest"}
 
 # The canonical bytes of an entry up to its postings, and those of the rest of an ordinary one.
 _id, _hash, _number = r"[a-z0-9_-]{1,64}", r"(?:null|\"[0-9a-f]{64}\")", r"(?:0|[1-9][0-9]{0,15})"
@@ -73,6 +69,9 @@ _head_text = (
     rf'"id":"[a-z2-7]{{26}}","key":{_hash},"kind":"({"|".join(sorted(KINDS))})","postings":'
 )
 _member = rf'"[a-z_]+":(?:"[A-Za-z0-9:._-]*"|{_number})'
+_claims_text = '{"chain_id":N,"contract":"0x[0-9a-f]{40}","list":H,"root":H,"size":N,"total":N}'
+_claims = re.compile(_claims_text.replace("N", "[1-9][0-9]{0,15}").replace("H", '"[0-9a-f]{64}"')).fullmatch
+_DOCUMENTS = {"policy": "policy", "totals": "attest", "claims": "attest"}  # and the kind that each stands in
 _head = re.compile(_head_text).match
 _rule = re.compile(_hash).fullmatch
 _plain_line = re.compile(
@@ -171,20 +170,9 @@ def _document_problem(leaf: dict[str, Any], member: str, value: Any) -> str | No
     if type(value) is not dict or leaf["kind"] != _DOCUMENTS[member]:
         return f"ref.{member} is not an object or stands in the wrong kind"
     wrong = [name for name, total in value.items() if name not in TOTALS or type(total) is not int or total < 0]
-    if member == "totals" and wrong:
-        return "ref.totals has a member that is not a total"
-    if member == "claims" and not _are_claims(value, leaf["seq"]):
-        return "ref.claims does not commit to a list of claims on the entries before it"
-    return None
-
-
-def _are_claims(value: dict[str, Any], seq: int) -> bool:
-    """Tell whether `ref.claims` of entry `seq` has the form of section 5."""
-    if value.keys() != CLAIMS_MEMBERS or not all(type(value[name]) is int for name in ("chain_id", "size", "total")):
-        return False
-    amounts = 0 < value["chain_id"] <= MAX_AMOUNT and 0 < value["total"] <= MAX_AMOUNT and 0 < value["size"] <= seq
-    hashes = all(type(value[name]) is str and _is_hash(value[name]) for name in ("list", "root"))
-    return amounts and hashes and type(value["contract"]) is str and _is_address(value["contract"]) is not None
+    if member == "claims":
+        wrong = [] if _claims(canonical(value).decode()) and value["size"] <= leaf["seq"] else ["claims"]
+    return f"ref.{member} is malformed" if member != "policy" and wrong else None
 
 
 def read_plain(line: bytes) -> dict[str, Any] | None:

@@ -107,7 +107,9 @@ class Site:
         """One run of the job, at the chain's time."""
         self._keep_time()
         city = self.crossing.city
-        return bridging.run(city.writer, node or self.node, CITY, CHAIN, self.sizes[-4:], self.crossing.sent)
+        asked = node or self.node
+        final = client.finalized(asked)
+        return bridging.run(city.writer, asked, CITY, CHAIN, self.sizes[-4:], self.crossing.sent, final)
 
     def deliver(self) -> int:
         """Send what was staged and has not been sent; how many the contract took."""

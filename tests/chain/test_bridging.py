@@ -132,12 +132,12 @@ def test_silent_gaps_of_a_lagging_node_are_found(funded: Site) -> None:
 
 def test_a_node_whose_finalized_block_goes_back_changes_nothing(funded: Site) -> None:
     """Behind a load balancer stands one that lags: what it says is older than what is known."""
-    older = watching.look(funded.node, funded.crossing.bridge)
+    older = watching.look(funded.node, funded.crossing.bridge, client.finalized(funded.node))
     assert older is None
     funded.deposit("ann", 100)
     funded.anvil.finalize()
     old = funded.crossing.bridge
-    look = watching.look(funded.node, old)
+    look = watching.look(funded.node, old, client.finalized(funded.node))
     assert look is not None
     watching.follow(funded.crossing.city.writer, "khon-kaen", look)
     assert watching.follow(funded.crossing.city.writer, "khon-kaen", look) == 0

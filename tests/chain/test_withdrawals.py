@@ -12,7 +12,7 @@ from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.claims import Claim, claims_tree
 from ledger.errors import NotFound, Refused
-from ledger.proof.verify import verify_export
+from ledger.verifier.run import verify_export
 from tests.chain.crossing import BRIDGE, CHAIN, TOKEN, Crossing, wallet
 from tests.factories import CITY, Installation
 
