@@ -1,23 +1,24 @@
-"""A city with a bridge to a real node: the contract deployed with its roles, and an outbox that is sent when told.
+"""A city with a bridge to a real node: the contract deployed with its roles, the outbox and its sender.
 
-The tests play the sender and the anchor job: `anchor` anchors the log as it is, `deliver` signs and sends what was
-staged, once. Learners have wallets with money for gas.
+`run` is the job, `deliver` a round of the sender; the tests play the anchor job, `anchor`. Learners have wallets with
+money for gas.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from ledger.book import tree
-from ledger.chain import bridges, bridging, client, deposits, lists
+from ledger.chain import bridges, bridging, client, deposits, lists, outbox
 from ledger.chain.artifacts import TokenSettings, artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.bridging import Run
-from ledger.chain.errors import Reverted
 from ledger.chain.invariant import Standing, standing
 from ledger.chain.keys import Transaction, address_of, sign
+from ledger.chain.outbox import Role, Staging
+from ledger.chain.sender import Drained, Sender
 from ledger.chain.watching import Figures
 from tests.anvil import Anvil
 from tests.chain.crossing import CHAIN, Crossing
@@ -48,14 +49,12 @@ class Site:
         node: how the ledger asks it, perhaps through something that loses answers.
         crossing: the ledger's side.
         sizes: the anchors that were made.
-        delivered: the keys of what was sent.
     """
 
     anvil: Anvil
     node: client.Node
     crossing: Crossing
     sizes: list[int] = field(default_factory=list)
-    delivered: set[str] = field(default_factory=set)
 
     @classmethod
     def build(cls, anvil: Anvil, city: Installation) -> Site:
@@ -108,24 +107,23 @@ class Site:
         self._keep_time()
         city = self.crossing.city
         asked = node or self.node
-        final = client.finalized(asked)
-        return bridging.run(city.writer, asked, CITY, CHAIN, self.sizes[-4:], self.crossing.sent, final)
+        staging = Staging(bridging.PURPOSE, CHAIN)
+        return bridging.run(
+            city.writer, asked, CITY, CHAIN, self.sizes[-4:], staging, client.finalized(asked)
+        )  # fmt: skip
 
-    def deliver(self) -> int:
-        """Send what was staged and has not been sent; how many the contract took."""
-        taken = 0
-        for key, (role, to, data) in list(self.crossing.sent.calls.items()):
-            if key in self.delivered:
-                continue
-            self.delivered.add(key)
-            try:
-                _send(self.anvil, self.node, role, to, data)
-                taken += 1
-            except Reverted:
-                if key.startswith("propose"):
-                    seq = int(key.split()[1])
-                    self.crossing.city.run(lambda unit: lists.fail(unit, CHAIN, seq))
-        return taken
+    def deliver(self, node: client.Node | None = None) -> Drained:
+        """A round of the sender, at the chain's time."""
+        self._keep_time()
+        asked, city = node or self.node, self.crossing.city
+        keys: dict[Role, bytes] = {role: self.anvil.keys[ROLES[role]] for role in get_args(Role)}
+        return Sender(city.database, CITY, asked, keys, city.clock, lambda: client.finalized(asked)).drain()
+
+    def calls(self, state: str) -> list[str]:
+        """The keys of what was staged and is in some state."""
+        with self.crossing.city.read() as session:
+            known = [*outbox.open_(session, CITY), *outbox.settled(session, CITY, bridging.PURPOSE)]
+        return sorted(one.wish.key for one in known if one.state == state)
 
     def settle(self) -> Run:
         """Make everything so far final, and follow it."""

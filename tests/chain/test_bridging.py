@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import client, lists, watching
+from ledger.chain import bridges, bridging, client, lists, watching
 from ledger.chain.artifacts import artifact
 from ledger.chain.errors import Unreachable
 from ledger.chain.watching import Behind
@@ -16,8 +16,8 @@ from ledger.errors import Refused
 from tests.anvil import Anvil
 from tests.chain.crossing import BRIDGE, CHAIN, SUSPENSE
 from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
-from tests.chain.site import DELAY, Site
-from tests.factories import Installation, install
+from tests.chain.site import CAP, DELAY, INCREASE, Site
+from tests.factories import CITY, Installation, install
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +139,8 @@ def test_a_node_whose_finalized_block_goes_back_changes_nothing(funded: Site) ->
     old = funded.crossing.bridge
     look = watching.look(funded.node, old, client.finalized(funded.node))
     assert look is not None
-    watching.follow(funded.crossing.city.writer, "khon-kaen", look)
-    assert watching.follow(funded.crossing.city.writer, "khon-kaen", look) == 0
+    watching.follow(funded.crossing.city.writer, CITY, look)
+    assert watching.follow(funded.crossing.city.writer, CITY, look) == 0
     assert funded.crossing.bridge.block == look.block.number
     assert funded.crossing.held("ann") == 9_600
 
@@ -213,7 +213,6 @@ def test_a_proposal_that_a_reorganisation_takes_back_holds_on(site: Site) -> Non
     site.anvil.reorganize(1)
     site.settle()
     assert site.crossing.views("ann")[seq].state == "rooted"
-    site.delivered.clear()
     site.deliver()
     site.settle()
     assert site.crossing.views("ann")[seq].state == "proposed"
@@ -240,11 +239,17 @@ def test_what_the_contract_refuses_is_listed_anew(site: Site) -> None:
     for _ in range(4):
         site.crossing.city.give(f"learner:{site.crossing.learners['cha']}", 1)
         site.anchor()
-    assert site.deliver() == 0
+    site.anvil.finalize()
+    site.deliver()  # refused, and that is not final yet
+    site.settle()
+    assert site.deliver().reverted == 1
+    site.run()
+    assert site.crossing.views("ann")[seq].state == "rooted"
+    site.anvil.sleep(bridging.RETRY.seconds)
     site.list_all()
     assert site.crossing.views("ann")[seq].state == "active"
     with site.crossing.city.read() as session:
-        states = [one.state for one in lists.all_(session, "khon-kaen", CHAIN)]
+        states = [one.state for one in lists.all_(session, CITY, CHAIN)]
     assert states == ["active", "failed"]
 
 
@@ -255,7 +260,42 @@ def test_nothing_is_claimable_before_its_delay(site: Site) -> None:
     site.settle()
     site.deliver()
     site.settle()
-    assert [key for key in site.crossing.sent.calls if key.startswith("activate")] == []
+    assert site.calls("queued") == []
     site.anvil.sleep(DELAY + 1)
     site.run()
-    assert [key for key in site.crossing.sent.calls if key.startswith("activate")] == ["activate 1"]
+    assert site.calls("queued") == ["activate 1"]
+
+
+def test_an_activation_that_was_refused_is_tried_again(site: Site) -> None:
+    """While the contract is paused nothing is activated; afterwards the job does not give up."""
+    seq = site.withdraw("ann", 500)
+    site.anchor()
+    site.settle()
+    site.deliver()
+    site.settle()
+    site.call("pauser", "pause")
+    site.anvil.sleep(DELAY + 1)
+    site.run()
+    site.deliver()
+    site.settle()
+    assert site.deliver().reverted == 1
+    site.call("admin", "unpause")
+    site.run()
+    assert site.calls("queued") == []
+    site.anvil.sleep(bridging.RETRY.seconds)
+    site.run()
+    site.deliver()
+    site.settle()
+    assert site.crossing.views("ann")[seq].state == "active"
+
+
+def test_the_job_makes_the_bridge_from_the_contract(site: Site, new_sqlite_url: Any, tmp_path: Path) -> None:
+    """Its limits are the contract's own, asked once."""
+    city = install(new_sqlite_url(), tmp_path / "another")
+    for _ in range(2):
+        bridging.establish(city.writer, site.node, CITY, site.contract, 7)
+    with city.read() as session:
+        made = bridges.get(session, CITY, CHAIN)
+    city.close()
+    assert (made.contract, made.block) == (site.contract, 6)
+    assert (made.supply_cap_minor, made.increase_limit_minor) == (CAP, INCREASE)

@@ -7,14 +7,14 @@ every deposit that stands on the chain is credited once and no other, and no tok
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.book import accounts
-from ledger.chain import bridges, client, deposits
+from ledger.chain import bridges, bridging, client, deposits
 from ledger.chain.errors import Reverted, Unreachable
 from ledger.chain.watching import Behind
 from ledger.errors import NotFound, Refused
@@ -55,7 +55,8 @@ class Schedule:
     def live(self) -> None:
         """Do some random things; what is refused is refused."""
         acts = [
-            self.withdraw, self.withdraw, self.cancel, self.anchor, self.run, self.run_badly, self.deliver, self.claim,
+            self.withdraw, self.withdraw, self.cancel, self.anchor, self.run, self.run_badly, self.deliver,
+            self.deliver_badly, self.claim,
             self.deposit, self.deposit, self.mine, self.finalize, self.reorganize, self.wait, self.veto, self.hand_on,
         ]  # fmt: skip
         for _ in range(STEPS):
@@ -88,6 +89,9 @@ class Schedule:
 
     def run_badly(self) -> None:
         """The line to the node is cut in the middle of a run."""
+        self._cut(lambda: self.site.run(self.node))
+
+    def _cut(self, act: Callable[[], object]) -> None:
         patience, loss = self.chance.randint(0, 8), self.chance.choice((LOSE_QUESTION, LOSE_ANSWER))
         asked: list[str] = []
 
@@ -97,16 +101,19 @@ class Schedule:
 
         self.gateway.rule = cut
         try:
-            self.site.run(self.node)
+            act()
         except (Unreachable, Behind):
             pass
         finally:
             self.gateway.rule = lambda question: None
 
     def deliver(self) -> None:
-        """What was staged is sent, and mined for good: replaced and lost transactions are the sender's matter."""
-        self.site.deliver()
-        self.site.anvil.finalize()
+        """A round of the sender."""
+        self.site.deliver(self.node)
+
+    def deliver_badly(self) -> None:
+        """The line to the node is cut in the middle of a round of the sender."""
+        self._cut(lambda: self.site.deliver(self.node))
 
     def claim(self) -> None:
         """Somebody claims."""
@@ -155,6 +162,7 @@ class Schedule:
         """Deliver everything, with nobody in the way."""
         for _ in range(3):
             self.run()
+            self.site.anvil.sleep(bridging.RETRY.seconds)
             self.site.list_all()
             self.run()
         for name in PEOPLE:
