@@ -1,5 +1,4 @@
-"""What has to happen without anybody asking: holds expire, airdrops are paid, totals attested, checkpoints cosigned,
-and, where a city has a chain, anchored.
+"""What has to happen without anybody asking: holds expire, airdrops are paid, checkpoints cosigned and anchored.
 
 Due holds expire, an airdrop that was confirmed and that nobody drives goes on, and each day's totals are attested in
 the log. Nothing depends on it being punctual: the writer expires what is due before every batch anyway, and whoever
