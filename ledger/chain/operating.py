@@ -19,10 +19,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from ledger.book import cities
-from ledger.chain import anchors, deployment
+from ledger.chain import anchors, deployment, outbox
 from ledger.chain.deployment import DeploymentUnusable, RoleKeys, Site
 from ledger.chain.keys import KeyUnusable
-from ledger.chain.outbox import Staging
+from ledger.chain.outbox import Call, Staging, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
 from ledger.errors import LedgerError, NotFound
 from ledger.installation import Installation
@@ -49,9 +49,10 @@ class Chains:
 
     def tend(self) -> dict[str, Tended]:
         """One round for every city that has a chain; what it did, or what went wrong, by city."""
-        return {city: self._guarded(city) for city in deployment.cities_with_a_chain(self._installation.settings)}
+        return {city: self.guarded(city) for city in deployment.cities_with_a_chain(self._installation.settings)}
 
-    def _guarded(self, city: str) -> Tended:
+    def guarded(self, city: str) -> Tended:
+        """One round for one city; what went wrong is in the log and in the answer."""
         try:
             return self.tend_city(city)
         except (LedgerError, DeploymentUnusable, KeyUnusable) as fault:
@@ -108,6 +109,11 @@ class Chains:
         if city not in self._keys:
             self._keys[city] = RoleKeys(self._installation.settings, city)
         return self._keys[city]
+
+    def call(self, city: str, wanted: Wish) -> Call:
+        """What became of a wish."""
+        with self._installation.database.read() as session:
+            return outbox.get(session, city, wanted.purpose, wanted.key)
 
     def sender(self, city: str) -> Sender:
         """What carries out the city's calls."""

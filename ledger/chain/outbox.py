@@ -214,6 +214,11 @@ def find(session: Session, city: str, purpose: str, key: str) -> Call | None:
     return view(row) if row else None
 
 
+def get(session: Session, city: str, purpose: str, key: str) -> Call:
+    """A wish that there is, and what became of it; sqlalchemy.exc.NoResultFound if there is none."""
+    return view(session.get_one(ChainCall, (city, purpose, key)))
+
+
 def open_(session: Session, city: str, purpose: str | None = None) -> list[Call]:
     """The wishes of a city that are not settled yet, of one purpose or all, the oldest first."""
     query = select(ChainCall).where(ChainCall.city == city, ChainCall.ended_at.is_(None))
