@@ -11,6 +11,7 @@ from api.problems import Problem
 from api.web import (
     airdrops,
     audit,
+    chain,
     checkins,
     helping,
     installing,
@@ -36,6 +37,7 @@ __all__ = ["problem_page", "register"]
 PAGES = (
     airdrops,
     audit,
+    chain,
     checkins,
     helping,
     installing,
@@ -63,7 +65,7 @@ Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
 LEARNER_WAYS: Ways = (
     ("whats_on", N_("What's on"), "today", ("activity", "code")),
     ("promotions", N_("Promotions"), "offer", ("promotion",)),
-    ("wallet", N_("Wallet"), "wallet", ("redemption", "received")),
+    ("wallet", N_("Wallet"), "wallet", ("redemption", "received", "chain", "chain_ticket")),
 )
 SHOP_WAYS: Ways = (
     ("till", N_("Till"), "till", ("till_redemption", "till_find")),
