@@ -68,6 +68,8 @@ def status(installation: Installation, city: str) -> Answer:
         f"anchored   {size} of {log_size} entries, root {root.hex()[:16]}…",
         f"final      {known[0].size if known else 0} entries",
     ]
+    first = f"--contract {site.token} --first-block {site.deployment.token.block}"
+    lines.append(f"compare    kgo verify LOG --rpc URL {first}")
     agrees = not known or known[0].agrees is True
     if not agrees:
         lines.append("ALARM      the last final anchor is not of this log")

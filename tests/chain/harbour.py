@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.chain import client, outbox
+from ledger.book import entries
+from ledger.chain import anchors, client, deployment, outbox
 from ledger.chain.artifacts import TokenSettings, artifact
+from ledger.chain.deployment import Contract, Deployment, Site
 from ledger.chain.keys import Transaction, address_of, sign
 from ledger.chain.outbox import Call, Role, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
 from tests.anvil import Anvil
-from tests.chain.evm import ORIGIN_HASH
 from tests.factories import CITY, Installation
 
 TOKEN = artifact("KgoToken")
@@ -49,7 +50,7 @@ class Harbour:
         """Deploy a token for the city."""
         keys = dict(zip(ROLES, anvil.keys, strict=False))
         settings = TokenSettings(
-            "KGO Token", "KGO", 2, ORIGIN_HASH, 10**8, 10**6, 7 * 86_400, 86_400, 60,
+            "KGO Token", "KGO", 2, deployment.origin_hash(city.city()), 10**8, 10**6, 7 * 86_400, 86_400, 60,
             *(address_of(keys[role]) for role in ROLES[:5]),
         )  # fmt: skip
         node = client.connect(anvil.url, chain_id=CHAIN)
@@ -61,6 +62,40 @@ class Harbour:
     def node(self) -> client.Node:
         """The node, asked directly."""
         return client.connect(self.anvil.url, chain_id=CHAIN)
+
+    def deployment(self, **changes: Any) -> Deployment:
+        """What the city's file says."""
+        code = client.code_hash(self.node, self.token) or ""
+        given = {"anchor_seconds": 60, "anchor_entries": 5, **changes}
+        return Deployment(CITY, self.url, CHAIN, Contract(self.token, code, self.block), **given)
+
+    def site(self) -> Site:
+        """The contracts, connected as a fresh process would."""
+        return Site(self.deployment(), client.connect(self.url, chain_id=CHAIN))
+
+    def grow(self, count: int = 1) -> int:
+        """Append entries to the log; how many it has then."""
+        for _ in range(count):
+            self.city.grant(1)
+        return self.size
+
+    @property
+    def size(self) -> int:
+        """Entries in the log."""
+        with self.city.read() as session:
+            return entries.size(session, CITY)
+
+    def tend(self, *, insist: bool = False) -> None:
+        """A round as the job makes it: follow, wish, drain."""
+        site = self.site()
+        anchors.follow(self.city.database, CITY, site)
+        anchors.wish(self.city.database, CITY, site, self.city.clock.now, insist=insist)
+        self.drain()
+
+    def anchored(self) -> list[anchors.AnchorView]:
+        """The final anchors, the oldest first."""
+        with self.city.read() as session:
+            return anchors.list_(session, CITY, 1_000)[::-1]
 
     def sender(self, **changes: Any) -> Sender:
         """A sender as a fresh process would have it."""
