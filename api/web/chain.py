@@ -6,26 +6,33 @@ to be sent to the chain is shown as a call that the learner's own wallet sends, 
 
 from __future__ import annotations
 
-from flask import request
+import json
+
+from flask import Response, request
 
 from api.services import services
 from api.web.forms import Form
 from api.web.learner import balance_of
-from api.web.shell import Answer, Visit, page, render, says, see, web
+from api.web.shell import Answer, Visit, page, render, says, see, static, web
 from api.web.words import N_
 from ledger.book.unit import Unit
-from ledger.chain import bridges, deployment, deposits, lists, wallets, withdrawals
+from ledger.chain import badges, bridges, deployment, deposits, lists, wallets, withdrawals
 from ledger.chain.bridges import Bridge
 from ledger.chain.claims import checksummed
-from ledger.chain.deployment import DeploymentUnusable
+from ledger.chain.deployment import Contract, Deployment, DeploymentUnusable
 from ledger.chain.outbox import Staging
 from ledger.chain.withdrawals import WithdrawalView
+from ledger.city import badging
 from ledger.errors import LedgerError, NotFound, Refused
+from ledger.programme import activities
 
 says("wallet_linked", N_("Your wallet is linked."))
 says("wallet_unlinked", N_("Your wallet is no longer linked."))
 says("withdrawn", N_("Your tokens are on their way. This takes some time; you can follow each step here."))
 says("withdrawal_cancelled", N_("Cancelled. The tokens are back in your wallet here."))
+says("badge_awarded", N_("The badge is on its way to your chain wallet."))
+says("badge_offered", N_("Done. The activity awards a badge."))
+says("badge_withdrawn", N_("Done. The activity awards no more badges."))
 says("claim_sent", N_("The city sends it to the chain for you. The tokens will be in your wallet soon."))
 
 STATES = {
@@ -50,13 +57,18 @@ def bridge_of(visit: Visit) -> Bridge:
     return found[0]
 
 
-def link_to(visit: Visit, transaction: str | None) -> str | None:
-    """Where a transaction can be looked at, if the operator has named a place."""
+def contracts_of(city: str) -> Deployment | None:
+    """Where the city's contracts are, if this machine knows."""
     try:
-        described = deployment.load(services().installation.settings, visit.city.id)
+        return deployment.load(services().installation.settings, city)
     except DeploymentUnusable:
         return None
-    return described.link(transaction) if described is not None and transaction is not None else None
+
+
+def badges_of(city: str) -> Contract | None:
+    """The city's contract for badges, if it has one."""
+    found = contracts_of(city)
+    return found.badge if found is not None else None
 
 
 @web.get("/c/<city>/chain")
@@ -200,11 +212,59 @@ def chain_ticket(visit: Visit, ticket: str) -> Answer:
     )
 
 
+@web.post("/c/<city>/chain/badges/<activity_id>")
+@page("badge.award", door="wallet")
+def chain_badge(visit: Visit, activity_id: str) -> Answer:
+    """Award the badge of an activity to the learner who asks for it."""
+    learner, contract, chain_id = visit.learner, badges_of(visit.city.id), bridge_of(visit).chain_id
+    if contract is None:
+        raise NotFound("badge", activity_id)
+    outbox = Staging(badges.PURPOSE, chain_id, "KgoBadge")
+    visit.write(lambda unit: str(badging.award(unit, learner, activity_id, contract.address, outbox).seq), learner)
+    return see(visit.address("chain"), done="badge_awarded")
+
+
+@web.get("/c/<city>/badges/<int:seq>")
+@page("log.read")
+def badge(visit: Visit, seq: int) -> Answer:
+    """What a badge is, for wallets and markets (ERC-721 metadata)."""
+    awarded = badges.activity_of(visit.session, visit.city.id, seq)
+    activity = activities.get(visit.session, visit.city.id, awarded, visit.now)
+    described = {
+        "name": f"{activity.name_en or activity.name_th} · {visit.city.name_en}",
+        "description": f"{activity.name_th}: entry {seq} of the public log of {visit.city.origin}",
+        "external_url": f"{services().public_url}{visit.address('audit_entry', seq=seq)}",
+        "image": f"{services().public_url}{static('token.svg')}",
+    }
+    return Response(json.dumps(described, ensure_ascii=False), mimetype="application/json")
+
+
+@web.post("/c/<city>/steward/activities/<activity_id>/badge")
+@page("activity.write", door="desk")
+def badge_offer(visit: Visit, activity_id: str) -> Answer:
+    """Let an activity award a badge, or no more."""
+    activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    wanted = Form.sent(visit).has("offer")
+
+    def run(unit: Unit) -> str:
+        (badges.offer if wanted else badges.withdraw)(unit, activity_id)
+        return activity_id
+
+    visit.write(run, visit.staff)
+    done = "badge_offered" if wanted else "badge_withdrawn"
+    return see(visit.address("steward_activity", activity_id=activity_id), done=done)
+
+
 def _shown(visit: Visit, form: Form) -> str:
     bridge, learner = bridge_of(visit), visit.learner.subject or ""
     session, city = visit.session, visit.city.id
     wallet = wallets.of(session, city, learner)
     own = withdrawals.of_learner(session, bridge, learner)
+    known = contracts_of(city)
+    earned = badging.earned(session, city, learner) if known is not None and known.badge is not None else []
+    owned = badges.of_learner(session, city, learner)
+    wanted = {*earned, *(one.activity for one in owned)}
+    named = {one: activities.get(session, city, one, visit.now) for one in wanted}
     waiting = None if wallet is not None else wallets.waiting(session, city, learner, visit.now)
     return render(
         "learner/chain.html",
@@ -216,7 +276,9 @@ def _shown(visit: Visit, form: Form) -> str:
         signer=checksummed(waiting.address) if waiting else None,
         withdrawals=own,
         states={one.seq: visit.text(STATES[one.state]) for one in own},
-        links={one.seq: link_to(visit, one.transaction) for one in own},
+        links={one.seq: known.link(one.transaction) for one in own if known is not None and one.transaction},
+        earned=[named[one] for one in earned],
+        badges=[(one, named[one.activity]) for one in owned],
         calls=_claims(visit, bridge, own),
         tickets=deposits.tickets_of(session, bridge, learner, visit.now),
         arrived=deposits.of_learner(session, bridge, learner),

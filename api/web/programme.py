@@ -7,6 +7,7 @@ from typing import Any
 from api.i18n import number
 from api.services import services
 from api.web import steward
+from api.web.chain import badges_of
 from api.web.forms import Form
 from api.web.kiosk import arrivals_of, current_code
 from api.web.redemptions import symbol
@@ -14,6 +15,7 @@ from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_, money, name, say, statement_lines
 from ledger.book import statements
 from ledger.book.unit import Unit
+from ledger.chain import badges
 from ledger.errors import Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
@@ -213,6 +215,7 @@ def _activity_page(visit: Visit, activity_id: str, form: Form, link: str = "") -
         lines=statement_lines(visit, found.items),
         link=link,
         link_qr=symbol(link) if link else "",
+        badge_offered=activity_id in badges.offered(visit.session, visit.city.id) if badges_of(visit.city.id) else None,
     )
 
 

@@ -54,6 +54,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "wallet.link": _only(LEARNER),
     "withdrawal.write": _only(LEARNER),
     "deposit.write": _only(LEARNER),
+    "badge.award": _only(LEARNER),
     # A shop's till.
     "redemption.find": _only(SHOP),
     "redemption.confirm": _only(SHOP),

@@ -12,6 +12,8 @@ branch_labels = None
 depends_on = None
 
 TABLES = (
+    "badges",
+    "badge_offers",
     "wallet_challenges",
     "wallets",
     "deposits",
@@ -153,6 +155,24 @@ def _wallets() -> None:
         sa.CheckConstraint("expires_at > created_at", name="wallet_challenges_lifetime"),
     )
     op.create_index("wallet_challenges_by_learner", "wallet_challenges", ["city", "learner", "created_at"])
+    op.create_table(
+        "badge_offers",
+        _text("city"),
+        _text("activity"),
+        _number("offered_at"),
+        sa.PrimaryKeyConstraint("city", "activity"),
+    )
+    op.create_table(
+        "badges",
+        _text("city"),
+        _number("seq"),
+        _text("activity"),
+        _text("learner", nullable=True),
+        _text("wallet"),
+        _number("awarded_at"),
+        sa.PrimaryKeyConstraint("city", "seq"),
+        sa.UniqueConstraint("city", "activity", "learner", name="badges_once"),
+    )
 
 
 def downgrade() -> None:

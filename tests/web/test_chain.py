@@ -8,15 +8,19 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from ledger.book.unit import Unit
-from ledger.chain import bridges, deposits, lists, outbox
+from ledger.chain import badges, bridges, deployment, deposits, lists, outbox
 from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
+from ledger.chain.deployment import Deployment
 from ledger.chain.deposits import Arrival
+from ledger.proof.encoding import canonical
+from ledger.proof.merkle import leaf_hash
 from tests.chain.crossing import CHAIN, TOKEN, Sent
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
-from tests.web.visitor import Page, Visitor
+from tests.web.visitor import Form, Page, Visitor
 
+BADGES = "0x" + "b0" * 20
 KEY = bytes([9] * 32)
 WALLET = str(Account.from_key(KEY).address)
 
@@ -217,3 +221,52 @@ def test_a_list_of_claims_is_open_to_everybody(town: Town) -> None:
     assert (answer.data, answer.headers["Access-Control-Allow-Origin"]) == (made.document, "*")
     assert "immutable" in answer.headers["Cache-Control"]
     assert town.visitor().client.get(f"/log/{CITY}/claims/{'0' * 64}").status_code == 404
+
+
+def with_badges(town: Town) -> None:
+    """Give the town a bridge and a contract for badges."""
+    build(town)
+    contracts = [deployment.Contract(address, "0x" + "0" * 64, 1) for address in (TOKEN, BADGES)]
+    settings = town.app.extensions["kgo"].installation.settings
+    deployment.save(settings, Deployment(CITY, "http://127.0.0.1:1", CHAIN, contracts[0], contracts[1]))
+
+
+def test_an_activity_awards_a_badge_to_who_was_there_and_asks(town: Town) -> None:
+    """Once; it stands as an entry that names the activity alone, and its minting waits for the sender."""
+    with_badges(town)
+    steward, learner = town.worker({"steward", "treasurer"}), town.learner()
+    link(learner)
+    assert not [form for form in learner.get(f"{HOME}/chain").forms if "/badges/" in form.action]
+    assert steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/badge")).status == 200
+    asked = learner.get(f"{HOME}/chain").form("/badges/walk")
+    learner.send(asked)
+    leaf = town.installation.leaves()[-1]
+    assert (leaf["kind"], leaf["ref"], leaf["postings"]) == ("badge", {"activity": "walk"}, [])
+    with town.installation.read() as session:
+        (staged,) = outbox.open_(session, CITY)
+    minting = artifact("KgoBadge").call_data("award", WALLET.lower(), leaf["seq"], leaf_hash(canonical(leaf)))
+    assert (staged.wish.contract, staged.wish.address, staged.wish.data) == ("KgoBadge", BADGES, minting)
+    page = learner.get(f"{HOME}/chain")
+    assert not [form for form in page.forms if "/badges/" in form.action]
+    assert "ตราเกียรติบัตรของคุณ" in page.text
+    again = learner.send(Form(asked.action, {**asked.fields, "key": "another-key-of-this-form"}))
+    assert again.status == 409
+    told = learner.client.get(f"{HOME}/badges/{leaf['seq']}").get_json()
+    assert "Walk" in told["name"]
+
+
+def test_who_was_not_there_gets_no_badge(town: Town) -> None:
+    """Nor does anybody of an activity that awards none; a steward can end it."""
+    with_badges(town)
+    learner, other = town.learner(), town.visitor()
+    link(learner)
+    other.send(other.get(f"{HOME}/wallet").form("/join"))
+    link(other)
+    form = Form(f"{HOME}/chain/badges/walk", {"key": "a-key-of-some-form"})
+    assert learner.send(form).status == 404
+    town.installation.run(lambda unit: badges.offer(unit, "walk"))
+    assert other.send(form).status == 404
+    steward = town.worker({"steward", "treasurer"})
+    steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/badge"))
+    assert learner.send(Form(form.action, {"key": "another-key-of-a-form"})).status == 404
+    assert "badge" not in town.kinds()
