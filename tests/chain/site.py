@@ -64,7 +64,7 @@ class Site:
         settings = TokenSettings(
             "KGO Token", "KGO", 2, b"o" * 32, CAP, INCREASE, 7 * 86_400, DELAY, 60, *roles
         )  # fmt: skip
-        sent = _send(anvil, node, "admin", None, TOKEN.creation(*settings.arguments()))
+        sent = send(anvil, node, "admin", None, TOKEN.creation(*settings.arguments()))
         assert sent.contract is not None
         anvil.finalize()
         contract = Contract(CHAIN, sent.contract, sent.block_number, CAP, INCREASE)
@@ -81,7 +81,7 @@ class Site:
 
     def call(self, name: str, function: str, *arguments: Any) -> client.Receipt:
         """Send a call of the token as somebody."""
-        return _send(self.anvil, self.node, name, self.contract, TOKEN.call_data(function, *arguments))
+        return send(self.anvil, self.node, name, self.contract, TOKEN.call_data(function, *arguments))
 
     def read(self, function: str, *arguments: Any) -> Any:
         """What a function of the token returns now."""
@@ -145,7 +145,7 @@ class Site:
         """Somebody claims what the active list gives their wallet, and pays for it themselves."""
         with self.crossing.city.read() as session:
             call = lists.claiming(session, self.crossing.bridge, self.wallet(name))
-        _send(self.anvil, self.node, name, call.contract, call.data)
+        send(self.anvil, self.node, name, call.contract, call.data)
 
     def ticket(self, name: str) -> str:
         """A ticket for somebody's wallet."""
@@ -156,7 +156,7 @@ class Site:
     def deposit(self, name: str, amount: int, ticket: str | None = None) -> client.Receipt:
         """Somebody deposits, with a fresh ticket unless one is given."""
         call = deposits.depositing(self.crossing.bridge, ticket or self.ticket(name), amount)
-        return _send(self.anvil, self.node, name, call.contract, call.data)
+        return send(self.anvil, self.node, name, call.contract, call.data)
 
     def on_chain(self, name: str) -> int:
         """What somebody holds on the chain now, in minor units."""
@@ -174,7 +174,7 @@ class Site:
         clock.now = max(clock.now, datetime.fromtimestamp(client.block(self.node, "latest").timestamp, UTC))
 
 
-def _send(anvil: Anvil, node: client.Node, name: str, to: str | None, data: bytes) -> client.Receipt:
+def send(anvil: Anvil, node: client.Node, name: str, to: str | None, data: bytes) -> client.Receipt:
     """Sign and send a transaction and wait until it is mined; Reverted if the contract refuses it."""
     key = anvil.keys[ROLES[name]]
     sender = address_of(key)

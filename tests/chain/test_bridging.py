@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger.chain import bridges, bridging, client, lists, watching
+from ledger.book.unit import Unit
+from ledger.chain import badges, bridges, bridging, client, lists, watching
 from ledger.chain.artifacts import artifact
 from ledger.chain.errors import Unreachable
+from ledger.chain.outbox import Staging
+from ledger.chain.wallets import Wallet
 from ledger.chain.watching import Behind
 from ledger.errors import Refused
 from tests.anvil import Anvil
 from tests.chain.crossing import BRIDGE, CHAIN, SUSPENSE
 from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
-from tests.chain.site import CAP, DELAY, INCREASE, Site
+from tests.chain.site import CAP, DELAY, INCREASE, Site, send
 from tests.factories import CITY, Installation, install
 
 
@@ -299,3 +303,29 @@ def test_the_job_makes_the_bridge_from_the_contract(site: Site, new_sqlite_url: 
     city.close()
     assert (made.contract, made.block) == (site.contract, 6)
     assert (made.supply_cap_minor, made.increase_limit_minor) == (CAP, INCREASE)
+
+
+def test_a_badge_is_minted_once_to_the_linked_wallet(site: Site) -> None:
+    """Its token is the entry's number, its content the entry's leaf; what is lost is sent again."""
+    roles = [site.wallet(role) for role in ("admin", "proposer")]
+    creation = artifact("KgoBadge").creation("Badge", "B", "https://kgo.example/", b"o" * 32, 60, *roles)
+    contract = send(site.anvil, site.node, "admin", None, creation).contract or ""
+    site.anvil.finalize()
+    ann = site.crossing.learners["ann"]
+
+    def award(unit: Unit) -> int:
+        badges.offer(unit, "walk")
+        unit.session.merge(Wallet(city=CITY, learner=ann, address=site.wallet("ann"), linked_at=unit.now))
+        unit.session.flush()
+        return badges.award(unit, ann, "walk", contract, Staging(badges.PURPOSE, CHAIN, "KgoBadge")).seq
+
+    seq = site.crossing.city.run(award)
+    site.deliver()
+    site.anvil.reorganize(1)
+    site.deliver()
+    site.anvil.finalize()
+    assert site.deliver().done == 1
+    read = partial(client.read, site.node, artifact("KgoBadge"), contract)
+    assert (read("ownerOf", seq), read("balanceOf", site.wallet("ann"))) == (site.wallet("ann"), 1)
+    with pytest.raises(Refused, match="limit_reached"):
+        site.crossing.city.run(award)
