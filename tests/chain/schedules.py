@@ -198,6 +198,7 @@ class Schedule:
         self.gateway.rule = lambda _: None
         self.harbour.anvil.rpc("evm_setAutomine", True)
         self.harbour.anvil.mine()
+        self.harbour.grow()
         for _ in range(ROUNDS):
             with suppress(NodeRefused):
                 self.harbour.tend(insist=True)
