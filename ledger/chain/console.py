@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ledger.book import entries
-from ledger.chain import anchors, client, deploying, outbox
+from ledger.book.unit import Unit
+from ledger.chain import anchors, bridges, client, deploying, outbox
 from ledger.chain.artifacts import artifact
 from ledger.chain.deploying import NEEDED, Plan
 from ledger.chain.deployment import RoleKeys, Site
@@ -61,6 +63,7 @@ def status(installation: Installation, city: str) -> Answer:
         log_size = entries.size(session, city)
         waiting = outbox.open_(session, city)
         known = anchors.list_(session, city, 1)
+        crossing = [one for one in bridges.all_(session, city) if one.chain_id == node.chain_id]
     lines = [
         f"chain      {node.chain_id} at {node.host}, block {latest.number}, final {final.number}",
         f"token      {site.token}, {supply} minor units in circulation{', PAUSED' if paused else ''}",
@@ -73,6 +76,11 @@ def status(installation: Installation, city: str) -> Answer:
     agrees = not known or known[0].agrees is True
     if not agrees:
         lines.append("ALARM      the last final anchor is not of this log")
+    for bridge in crossing:
+        lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits")
+        if bridge.paused_at is not None:
+            agrees = False
+            lines.append(f"ALARM      bridging is paused since {bridge.paused_at:%F %T}: {bridge.pause_reason}")
     keys = chains.keys(city)
     for role in keys:
         address = keys.address(role) or ""
@@ -108,9 +116,10 @@ def anchor(installation: Installation, city: str, *, wait: Callable[[], bool]) -
 def stop(
     installation: Installation, city: str, *, resume: bool, now: datetime, wait: Callable[[], bool]
 ) -> Answer:  # fmt: skip
-    """Pause the contract's claims, deposits and proposals, or resume them; anchors and vetoes always go on."""
+    """Pause bridging, in the ledger and on the contract, or resume it; anchors and vetoes always go on."""
     chains = Chains(installation)
     site = chains.site(city)
+    installation.writer.run(city, partial(_stop_ledger, chain_id=site.node.chain_id, resume=resume))
     role: Role = "admin" if resume else "pauser"
     name = "unpause" if resume else "pause"
     data = artifact("KgoToken").call_data(name)
@@ -121,6 +130,15 @@ def stop(
     if role not in chains.keys(city):
         return Answer(f"queued; the key of the {role} is not on this machine", ok=False)
     return carry_out(chains, city, wanted, wait)
+
+
+def _stop_ledger(unit: Unit, chain_id: int, *, resume: bool) -> None:
+    if not any(one.chain_id == chain_id for one in bridges.all_(unit.session, unit.city.id)):
+        return
+    if resume:
+        bridges.resume(unit, chain_id)
+    else:
+        bridges.pause(unit, chain_id, "operator")
 
 
 def propose(installation: Installation, city: str) -> Answer:
