@@ -62,7 +62,6 @@ PROBLEMS: dict[str, int] = {
     "not_allowed": 409,
     "bridge_paused": 409,
     "bridge_limit": 409,
-    "bridge_exists": 409,
     "wallet_missing": 409,
     "wallet_refused": 409,
     "link_used": 410,

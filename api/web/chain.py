@@ -51,10 +51,7 @@ def bridge_of(visit: Visit) -> Bridge:
     Raises:
         NotFound: the city has none.
     """
-    found = bridges.all_(visit.session, visit.city.id)
-    if not found:
-        raise NotFound("bridge", visit.city.id)
-    return found[0]
+    return bridges.first(visit.session, visit.city.id)
 
 
 def contracts_of(city: str) -> Deployment | None:

@@ -116,6 +116,18 @@ def all_(session: Session, city: str) -> list[Bridge]:
     return list(session.scalars(select(Bridge).where(Bridge.city == city).order_by(Bridge.chain_id)))
 
 
+def first(session: Session, city: str) -> Bridge:
+    """The bridge that a city's learners use.
+
+    Raises:
+        NotFound: the city has none.
+    """
+    found = all_(session, city)
+    if not found:
+        raise NotFound("bridge", city)
+    return found[0]
+
+
 def get(session: Session, city: str, chain_id: int) -> Bridge:
     """The bridge of a city to a chain.
 

@@ -112,6 +112,20 @@ def of_learner(session: Session, bridge: Bridge, learner: str) -> list[Withdrawa
     return [_view(one, holding, *reached.get(one.seq, (False, ""))) for one in own]
 
 
+def view(session: Session, bridge: Bridge, learner: str, seq: int) -> WithdrawalView:
+    """One withdrawal of a learner.
+
+    Raises:
+        NotFound: the learner has no such withdrawal.
+    """
+    session.flush()
+    found = session.get(Withdrawal, (bridge.city, bridge.chain_id, seq))
+    if found is None or found.learner != learner:
+        raise NotFound("withdrawal", seq)
+    reached = _paid(session, bridge, found.wallet)
+    return _view(found, _holding(session, bridge), *reached.get(seq, (False, "")))
+
+
 def paid(unit: Unit, bridge: Bridge, wallet: str, cumulative_minor: int, transaction: str) -> None:
     """Note what the contract has paid to a wallet for good."""
     unit.session.merge(
