@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ledger.installation import Installation
 
 
+CHAIN_ROLES = ("admin", "proposer", "guardian", "anchorer", "pauser", "relayer")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -99,10 +102,48 @@ def _parser() -> argparse.ArgumentParser:
     create_witness.add_argument("--name", required=True, help="for example witness.khonkaen.example/w1")
     _command(roles, "show", "print its verifier key", _show_witness)
 
+    _add_chain(commands)
     jobs = commands.add_parser("jobs", help="what happens by itself").add_subparsers(metavar="WHAT", required=True)
     run = _command(jobs, "run", "run every job once, or again and again", _jobs)
     run.add_argument("--every", type=float, metavar="SECONDS", help="go on until interrupted")
     return parser
+
+
+def _add_chain(commands) -> None:  # type: ignore[no-untyped-def]
+    group = commands.add_parser("chain", help="the optional token chain").add_subparsers(metavar="WHAT", required=True)
+    key = _command(group, "key", "make a role's key in a keystore file, once, and print its address", _chain, city=True)
+    key.add_argument("--role", required=True, choices=CHAIN_ROLES)
+    deploy = _command(group, "deploy", "deploy the contracts and write <data>/chain/<city>.toml", _chain, city=True)
+    deploy.add_argument("--rpc", required=True, metavar="URL", help="a node of any EVM chain")
+    for role in CHAIN_ROLES[:5]:
+        deploy.add_argument(f"--{role}", metavar="0x…", help="address, where the key is not on this machine")
+    for name, default, what in (
+        ("supply-cap", 100_000_000, "most minor units in circulation on the chain"),
+        ("increase-limit", 1_000_000, "most minor units that become claimable in one period"),
+        ("period", 604_800, "seconds"),
+        ("delay", 172_800, "seconds in which a proposal can be vetoed"),
+        ("minimum-delay", 86_400, "seconds; the delay is never set below"),
+        ("anchor-seconds", 3_600, "how long after an anchor the next is due"),
+        ("anchor-entries", 1_000, "after how many entries it is due in any case"),
+        ("number", 0, "raised to deploy the same once more"),
+        ("confirmations", None, "blocks that make one final, on a chain that tells none"),
+    ):
+        deploy.add_argument(f"--{name}", type=int, default=default, help=what)
+    deploy.add_argument("--badge-uri", default="", help="what the address of a badge's description begins with")
+    deploy.add_argument("--explorer", metavar="URL", help="a site that shows transactions below /tx/")
+    deploy.add_argument("--local", action="store_true", help="on a development node: make keys and give them money")
+    _command(group, "status", "contracts, anchors, keys and their money, what waits", _chain, city=True)
+    for name, what in (("anchor", "anchor the newest checkpoint now"), ("pause", "pause claims and deposits")):
+        now = _command(group, name, what, _chain, city=True)
+        now.add_argument(
+            "--wait", type=float, default=0, metavar="SECONDS", help="for how long to wait until it is final"
+        )
+    now.add_argument("--resume", action="store_true", help="resume them, with the admin's key")
+    _command(group, "propose", "list what can be claimed next, and propose it if it is due", _chain, city=True)
+    watch = _command(group, "watch", "do once what the jobs do: anchors, deposits, claims, sending", _chain, city=True)
+    watch.add_argument("--every", type=float, metavar="SECONDS", help="go on until interrupted")
+    for name, command in group.choices.items():
+        command.set_defaults(what=name)
 
 
 def _command(group, name: str, help_: str, run, *, city: bool = False) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
@@ -289,6 +330,39 @@ def _audit(options: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def _chain(options: argparse.Namespace) -> int:
+    import time
+    from datetime import timedelta
+
+    from ledger.chain import console
+
+    ends = time.monotonic() + getattr(options, "wait", 0)
+
+    def wait() -> bool:
+        time.sleep(1)
+        return time.monotonic() < ends
+
+    with _open(options) as installation:
+        city = options.city
+        match options.what:
+            case "deploy":
+                answer = console.deploy(installation, vars(options))
+            case "key":
+                answer = console.make_key(installation, city, options.role)
+            case "anchor":
+                answer = console.anchor(installation, city, wait=wait)
+            case "pause":
+                now = installation.writer.clock()
+                answer = console.stop(installation, city, resume=options.resume, now=now, wait=wait)
+            case "watch" if options.every:
+                for answer in console.watching(installation, city, timedelta(seconds=options.every)):
+                    print(answer.text, flush=True)
+            case what:
+                answer = getattr(console, what)(installation, city)
+        print(answer.text)
+    return 0 if answer.ok else 1
+
+
 def _jobs(options: argparse.Namespace) -> None:
     import threading
     from datetime import timedelta
@@ -302,10 +376,13 @@ def _jobs(options: argparse.Namespace) -> None:
         for city, entries in jobs.run_once(installation.writer).items():
             print(f"{city}: {entries} new entries")
         jobs.collect_cosignatures(public)
+        tend = jobs.chain_job(installation)
+        tend()
         if options.every:
             stop, every = threading.Event(), timedelta(seconds=options.every)
             collect = partial(jobs.collect_cosignatures, public)
-            threading.Thread(target=jobs.run_for_ever, args=(collect, stop, every), daemon=True).start()
+            for job in (collect, tend):
+                threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
             jobs.run_for_ever(partial(jobs.run_once, installation.writer), stop, every)
 
 

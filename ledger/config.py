@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger import logs
@@ -19,6 +19,8 @@ VARIABLES = {
     "KGO_DATABASE_URL": "A PostgreSQL URL; without it the database is one SQLite file in the data directory.",
     "KGO_PUBLIC_URL": "The address that people reach the installation by; it stands in QR codes and links.",
     "KGO_LOG": "How log lines look: `json` or `text`; without it `text` on a terminal and `json` elsewhere.",
+    "KGO_CHAIN_KEYS": "Private keys of the chain, `city/role=hex`, separated by commas; keystore files do as well.",
+    "KGO_CHAIN_PASSWORD": "The password of the chain's keystore files.",
     "KGO_ACCESS_LOG": "Which requests get a log line: `all`, or `notable` (the default: failed and slow ones).",
 }
 
@@ -39,6 +41,8 @@ class Settings:
         public_url: scheme and host (and port) without a slash at the end.
         log: how log lines look, one of `logs.STYLES`.
         access_log: which requests get a line, one of `ACCESS_LOGS`.
+        chain_keys: private keys, as `ledger.chain.deployment` reads them.
+        chain_password: opens keystore files.
     """
 
     data: Path
@@ -46,6 +50,8 @@ class Settings:
     public_url: str
     log: str = logs.TEXT
     access_log: str = NOTABLE
+    chain_keys: str = field(default="", repr=False)
+    chain_password: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(
@@ -66,7 +72,8 @@ class Settings:
         address = public_url or env.get("KGO_PUBLIC_URL") or "http://127.0.0.1:8000"
         log = _one_of(logs.STYLES, env, "KGO_LOG", logs.TEXT if sys.stderr.isatty() else logs.JSON)
         access_log = _one_of(ACCESS_LOGS, env, "KGO_ACCESS_LOG", NOTABLE)
-        return cls(directory, _with_driver(url), address.rstrip("/"), log, access_log)
+        secrets = env.get("KGO_CHAIN_KEYS", ""), env.get("KGO_CHAIN_PASSWORD", "")
+        return cls(directory, _with_driver(url), address.rstrip("/"), log, access_log, *secrets)
 
     @property
     def keys(self) -> Path:

@@ -1,4 +1,4 @@
-"""What has to happen without anybody asking: holds expire, airdrops are paid, totals attested, checkpoints cosigned.
+"""What has to happen without anybody asking: holds expire, airdrops are paid, checkpoints cosigned and anchored.
 
 Due holds expire, an airdrop that was confirmed and that nobody drives goes on, and each day's totals are attested in
 the log. Nothing depends on it being punctual: the writer expires what is due before every batch anyway, and whoever
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -22,6 +23,7 @@ from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.book.writer import Writer
 from ledger.errors import LedgerError
+from ledger.installation import Installation
 from ledger.log.public import PublicLog
 from ledger.people.roles import Principal
 from ledger.programme import airdrop_reports, airdrops
@@ -51,6 +53,26 @@ def collect_cosignatures(public: PublicLog) -> None:
         for one in standings:
             if one.problem:
                 log.warning("%s was not cosigned by the witness %s: %s", city, one.name, one.problem)
+
+
+def chain_job(installation: Installation) -> Callable[[], object]:
+    """The round that tends the cities' chains; see `ledger.chain.operating`.
+
+    It runs apart from the other jobs, which do not wait for a node that is slow or down. Without a file in the data
+    directory's `chain` nothing of the chain is imported.
+    """
+    chains: list[Any] = []
+
+    def tend() -> object:
+        if not any((installation.settings.data / "chain").glob("*.toml")):
+            return None
+        if not chains:
+            from ledger.chain.operating import Chains
+
+            chains.append(Chains(installation))
+        return chains[0].tend()
+
+    return tend
 
 
 def finish_airdrops(writer: Writer, city: str) -> None:

@@ -84,7 +84,12 @@ def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: b
         stop = threading.Event()
         every = timedelta(seconds=jobs.EVERY_SECONDS)
         public = PublicLog(installation)
-        for job in (partial(jobs.run_once, installation.writer), partial(jobs.collect_cosignatures, public)):
+        rounds = (
+            partial(jobs.run_once, installation.writer),
+            partial(jobs.collect_cosignatures, public),
+            jobs.chain_job(installation),
+        )
+        for job in rounds:
             threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
         try:
             _serve_http(host, port, workers)

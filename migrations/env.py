@@ -13,7 +13,7 @@ from alembic import context
 import ledger
 from ledger.db import Base, Database
 
-for package in ("book", "log", "people", "programme", "commerce"):
+for package in ("book", "log", "people", "programme", "commerce", "chain"):
     for module in pkgutil.iter_modules([f"{ledger.__path__[0]}/{package}"]):
         importlib.import_module(f"ledger.{package}.{module.name}")
 

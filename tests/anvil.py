@@ -39,13 +39,15 @@ class Anvil:
         keys: private keys of accounts that have money.
     """
 
-    def __init__(self, *arguments: str, chain_id: int = 31_337, port: int | None = None) -> None:
+    def __init__(
+        self, *arguments: str, chain_id: int = 31_337, port: int | None = None, slots: int = SLOTS_IN_AN_EPOCH
+    ) -> None:
         port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.chain_id = chain_id
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self.process = subprocess.Popen(
-            [binary(), "--port", str(port), "--chain-id", str(chain_id), "--slots-in-an-epoch", str(SLOTS_IN_AN_EPOCH),
+            [binary(), "--port", str(port), "--chain-id", str(chain_id), "--slots-in-an-epoch", str(slots),
              "--no-request-size-limit", *arguments],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, preexec_fn=_end_with_parent,
         )  # fmt: skip

@@ -29,7 +29,7 @@ JOURNAL = ("entries", "legs", "openings", "tiles", "checkpoints")
 
 
 def _load_every_model() -> None:
-    for package in ("book", "log", "people", "programme", "commerce"):
+    for package in ("book", "log", "people", "programme", "commerce", "chain"):
         for module in pkgutil.iter_modules([f"{ledger.__path__[0]}/{package}"]):
             importlib.import_module(f"ledger.{package}.{module.name}")
 

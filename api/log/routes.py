@@ -5,6 +5,7 @@
     tile/<L>/<N>[.p/<W>]           hashes, for ever
     tile/entries/<N>[.p/<W>]       entries, for ever; compressed where the client takes gzip
     receipt/<seq>                  one entry with the proof that it is in the log
+    claims/<hash>                  a list of claims on a chain, whose hash stands in the log; for ever
     vkey                           the verifier key
 
 What is not there yet, or is asked for by another than its canonical path, is 404 and may not be kept. All of it is
@@ -19,6 +20,7 @@ from hashlib import sha256
 from flask import Blueprint, Flask, Response, request
 
 from api.services import services
+from ledger.chain import lists
 from ledger.errors import NotFound
 from ledger.log import checkpoints, receipts, tiles
 
@@ -74,6 +76,17 @@ def tile(city: str, path: str) -> Response:
         if request.accept_encodings.quality("gzip") > 0:
             response.set_data(gzip.compress(content, GZIP_LEVEL, mtime=0))
             response.headers["Content-Encoding"] = "gzip"
+    response.headers["Cache-Control"] = tiles.FOR_EVER
+    return response
+
+
+@blueprint.get("/<city>/claims/<hashed>")
+def claims(city: str, hashed: str) -> Response:
+    """A list of claims, by the hash that its `attest` entry bears. It never changes."""
+    known = services()
+    known.city(city)
+    with known.installation.database.read() as session:
+        response = Response(lists.document(session, city, hashed), mimetype="application/json")
     response.headers["Cache-Control"] = tiles.FOR_EVER
     return response
 

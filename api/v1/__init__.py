@@ -7,7 +7,19 @@ from flask import Blueprint, Flask
 from api.lane import Lane
 from api.operations import Operations, install
 from api.services import EXTENSION, Services
-from api.v1 import accounts, activities, airdrops, checkins, cities, entries, export, learners, redemptions, shops
+from api.v1 import (
+    accounts,
+    activities,
+    airdrops,
+    chain,
+    checkins,
+    cities,
+    entries,
+    export,
+    learners,
+    redemptions,
+    shops,
+)
 
 PREFIX = "/v1"
 NOUNS: tuple[Operations, ...] = (
@@ -18,6 +30,7 @@ NOUNS: tuple[Operations, ...] = (
     airdrops.routes,
     shops.routes,
     redemptions.routes,
+    chain.routes,
     accounts.routes,
     entries.routes,
     export.routes,

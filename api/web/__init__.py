@@ -12,6 +12,7 @@ from api.web import (
     agenda,
     airdrops,
     audit,
+    chain,
     checkins,
     helping,
     installing,
@@ -49,6 +50,7 @@ PAGES = (
     agenda,
     airdrops,
     audit,
+    chain,
     checkins,
     helping,
     installing,
@@ -87,7 +89,7 @@ Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
 LEARNER_WAYS: Ways = (
     ("whats_on", N_("What's on"), "today", ("activity", "code")),
     ("promotions", N_("Promotions"), "offer", ("promotion",)),
-    ("wallet", N_("Wallet"), "wallet", ("redemption", "received")),
+    ("wallet", N_("Wallet"), "wallet", ("redemption", "received", "chain", "chain_ticket")),
 )
 SHOP_WAYS: Ways = (
     ("till", N_("Till"), "till", ("till_redemption", "till_find", "till_refund")),

@@ -17,6 +17,7 @@ from api.web.words import N_, Line, date_of, statement_lines
 from ledger.book import accounts, statements
 from ledger.book.accounts import Balance
 from ledger.book.unit import Unit
+from ledger.chain import bridges
 from ledger.commerce import promotions as offers
 from ledger.commerce import receipts, shops
 from ledger.commerce.receipts import RedemptionView
@@ -140,6 +141,7 @@ def wallet(visit: Visit) -> Answer:
         next_url=visit.address("wallet", cursor=found.next) if found.next else None,
         first_page=cursor is None,
         pending=[one for one in own if one.state == "pending"],
+        has_chain=bool(bridges.all_(visit.session, visit.city.id)),
         **secrets_of(visit),
     )
     return kept(shown)

@@ -9,6 +9,7 @@ from flask import request
 
 from api.services import services
 from api.web import movements, planning
+from api.web.chain import badges_of
 from api.web.forms import Form
 from api.web.kiosk import arrivals_of
 from api.web.redemptions import symbol
@@ -16,6 +17,7 @@ from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_
 from ledger.book import statements
 from ledger.book.unit import Unit
+from ledger.chain import badges
 from ledger.errors import Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
@@ -125,4 +127,5 @@ def activity_page(visit: Visit, activity_id: str, form: Form, link: str = "") ->
         undo=movements.just_made(visit),
         link=link,
         link_qr=symbol(link) if link else "",
+        badge_offered=activity_id in badges.offered(visit.session, visit.city.id) if badges_of(visit.city.id) else None,
     )

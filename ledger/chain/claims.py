@@ -128,6 +128,21 @@ def is_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
     return leaf == root
 
 
+def check_address(address: str) -> str:
+    """Return `address` if it is one of somebody, in lower case; ClaimsError otherwise."""
+    _address_bytes(address)
+    return address
+
+
+def checksummed(address: str) -> str:
+    """Return an address as EIP-55 writes it: capitals that reveal a mistyped digit."""
+    digits = check_address(address)[2:]
+    marks = keccak256(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(mark, 16) >= 8 else digit for digit, mark in zip(digits, marks, strict=False)
+    )
+
+
 def _address_bytes(address: str) -> bytes:
     if not _ADDRESS.fullmatch(address) or address == _NOBODY:
         raise ClaimsError(f"{address!r} is no address of somebody: write 0x and 40 lower-case hexadecimal digits")

@@ -178,6 +178,17 @@ def read(
         raise Unreachable(node.host, "eth_call", "an answer of another shape") from error
 
 
+def attempt(
+    node: Node, contract: Artifact, sender: str, to: str, data: bytes, *, at: int | Tag = "latest"
+) -> None:  # fmt: skip
+    """Try a call at a block, changing nothing; Reverted if the contract refuses it."""
+    call = {"from": sender, "to": to, "data": "0x" + data.hex()}
+    try:
+        ask(node, "eth_call", call, _block_parameter(at))
+    except NodeRefused as refused:
+        raise _reverted(refused, contract) from None
+
+
 def estimate_gas(node: Node, contract: Artifact, sender: str, to: str | None, data: bytes) -> int:
     """Return the gas that a transaction would need now; Reverted if the contract would refuse it."""
     call = {"from": sender, "data": "0x" + data.hex(), **({"to": to} if to else {})}
@@ -199,9 +210,9 @@ def fees(node: Node) -> Fees:
     return Fees(2 * base_fee + tip, tip)
 
 
-def nonce(node: Node, address: str, at: Tag = "latest") -> int:
+def nonce(node: Node, address: str, at: int | Tag = "latest") -> int:
     """Return how many transactions of an account are mined; with "pending", also those the node holds (it may err)."""
-    return _ask_number(node, "eth_getTransactionCount", address, at)
+    return _ask_number(node, "eth_getTransactionCount", address, _block_parameter(at))
 
 
 def balance(node: Node, address: str) -> int:

@@ -6,6 +6,7 @@ No node is asked. A transaction is signed before anything is sent, so that its b
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,13 @@ def read_keystore(path: Path, password: str) -> bytes:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeyUnusable(f"{path.name} is no keystore file, or the password is another") from error
     return key
+
+
+def keystore(key: bytes, password: str) -> str:
+    """Return an encrypted keystore file (Web3 Secret Storage, version 3) with a key in it; it tells the address."""
+    from eth_account import Account
+
+    return json.dumps(Account.encrypt(key, password))
 
 
 def signer_of(message: str, signature: bytes) -> str:

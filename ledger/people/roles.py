@@ -50,6 +50,11 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "redemption.reserve": _only(LEARNER),
     "redemption.cancel": _only(LEARNER, SHOP),
     "redemption.read": _only(LEARNER, SHOP, STEWARD),
+    "chain.read": _only(LEARNER),
+    "wallet.link": _only(LEARNER),
+    "withdrawal.write": _only(LEARNER),
+    "deposit.write": _only(LEARNER),
+    "badge.award": _only(LEARNER),
     # A shop's till.
     "redemption.find": _only(SHOP),
     "redemption.confirm": _only(SHOP),

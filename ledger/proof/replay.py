@@ -3,10 +3,11 @@
 Every institutional account is replayed exactly, with every case and every total. Learners are one account,
 the sum of all, unless openings name them: then each has its own, and what no opening names is one pool, which
 must net to zero at the end. No account but `issuance` goes below zero after any entry, holds counted.
-Memory: the accounts (institutions, and learners if they are named), and what `cases` takes, since any case may
-still be refunded or reversed.
+Memory: the accounts (institutions, and learners if they are named), each withdrawal to a chain, and what `cases` takes,
+since any case may still be refunded or reversed.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping, MutableSequence
 from hashlib import blake2b
@@ -39,7 +40,7 @@ _NEXT = {
     "reverse": ({_OPEN, _REDEEMED}, _OVER),
     "bridge_cancel": ({_BRIDGED}, _OVER),
 }
-_STATE = ("size", "city", "balances", "held", "rewards", "sales", "_at", "_secret")  # what `state` keeps
+_STATE = ("size", "city", "balances", "held", "rewards", "sales", "withdrawn", "_at", "_secret")  # what `state` keeps
 _MIRRORED = frozenset({"refund", "reverse", "bridge_cancel"})
 _PARTIAL = frozenset({"capture", "refund"})
 
@@ -66,6 +67,7 @@ class Replay:
         self.held: defaultdict[str, int] = defaultdict(int)
         self.rewards: defaultdict[str, int] = defaultdict(int)  # by activity, net of what was reversed
         self.sales: defaultdict[str, int] = defaultdict(int)  # by shop, net of refunds and reversals
+        self.withdrawn: dict[str, list[list[int]]] = {}  # by bridge: [seq, sum withdrawn and not cancelled after it] …
         self._at = ""
         self._secret = token_hex(16)
 
@@ -105,6 +107,10 @@ class Replay:
                 balances[source] -= amount
                 balances[target] += amount
                 self._count(source, target, amount)
+            if leaf["kind"] in ("bridge_out", "bridge_cancel"):
+                account, change = (target, amount) if leaf["kind"] == "bridge_out" else (source, -amount)
+                sums = self.withdrawn.setdefault(account, [[-1, 0]])
+                sums.append([seq, sums[-1][1] + change])
         for source, _, _ in moves:
             if balances[source] < self.held.get(source, 0) and source != "issuance":
                 available = balances[source] - self.held.get(source, 0)
@@ -124,6 +130,11 @@ class Replay:
                 if totals[name] != claimed:
                     message = f"it attests {name} {claimed}, the entries before it make {totals[name]}"
                     self._report("TOTALS_MISMATCH", leaf["seq"], message)
+        if claims := leaf["ref"].get("claims"):
+            sums = self.withdrawn.get(f"bridge:{claims['chain_id']}", [[-1, 0]])
+            withdrawn = sums[bisect_left(sums, [claims["size"]]) - 1][1]
+            if claims["total"] != withdrawn:
+                self._report("TOTALS_MISMATCH", leaf["seq"], f"claims of {claims['total']}, withdrawn was {withdrawn}")
 
     def _advance(self, leaf: dict[str, Any], moves: list[tuple[str, str, int]]) -> None:
         """Open the case that this entry begins, or take a step in the case that it names."""

@@ -53,7 +53,7 @@ TOTALS = ("issued", "circulating", "redeemed", "bridged", "expired", "held")
 LEAF_MEMBERS = frozenset({"v", "city", "seq", "id", "kind", "at", "actor", "key", "postings", "ref"})
 LEAF_MEMBERS |= {"evidence", "rule"}
 REF_IDS = frozenset({"activity", "session", "place", "promotion", "shop"})
-REF_MEMBERS = REF_IDS | {"origin", "expires_at", "policy", "totals", "reason"}
+REF_MEMBERS = REF_IDS | {"origin", "expires_at", "policy", "totals", "claims", "reason"}
 _POSTING_MEMBERS = frozenset({"from", "to", "amount"})
 
 _segment = lru_cache(maxsize=65_536)(re.compile(r"[a-z0-9_-]{1,64}").fullmatch)  # few, and they come again
@@ -69,6 +69,9 @@ _head_text = (
     rf'"id":"[a-z2-7]{{26}}","key":{_hash},"kind":"({"|".join(sorted(KINDS))})","postings":'
 )
 _member = rf'"[a-z_]+":(?:"[A-Za-z0-9:._-]*"|{_number})'
+_claims_text = '{"chain_id":N,"contract":"0x[0-9a-f]{40}","list":H,"root":H,"size":N,"total":N}'
+_claims = re.compile(_claims_text.replace("N", "[1-9][0-9]{0,15}").replace("H", '"[0-9a-f]{64}"')).fullmatch
+_DOCUMENTS = {"policy": "policy", "totals": "attest", "claims": "attest"}  # and the kind that each stands in
 _head = re.compile(_head_text).match
 _rule = re.compile(_hash).fullmatch
 _plain_line = re.compile(
@@ -154,20 +157,22 @@ def _ref_problem(leaf: dict[str, Any]) -> str | None:
                 return "ref.origin is not the seq of an earlier entry"
         elif member == "expires_at":
             parse_timestamp(value)
-        elif member in {"policy", "totals"}:
-            if problem := _document_problem(kind, member, value):
+        elif member in _DOCUMENTS:
+            if problem := _document_problem(leaf, member, value):
                 return problem
         elif not (_reason if member == "reason" else _segment)(value):
             return f"ref.{member} is malformed"
     return None
 
 
-def _document_problem(kind: str, member: str, value: Any) -> str | None:
-    """Judge the two members that hold objects, each allowed in one kind of entry."""
-    if type(value) is not dict or kind != {"policy": "policy", "totals": "attest"}[member]:
+def _document_problem(leaf: dict[str, Any], member: str, value: Any) -> str | None:
+    """Judge the members that hold objects, each allowed in one kind of entry."""
+    if type(value) is not dict or leaf["kind"] != _DOCUMENTS[member]:
         return f"ref.{member} is not an object or stands in the wrong kind"
     wrong = [name for name, total in value.items() if name not in TOTALS or type(total) is not int or total < 0]
-    return "ref.totals has a member that is not a total" if member == "totals" and wrong else None
+    if member == "claims":
+        wrong = [] if _claims(canonical(value).decode()) and value["size"] <= leaf["seq"] else ["claims"]
+    return f"ref.{member} is malformed" if member != "policy" and wrong else None
 
 
 def read_plain(line: bytes) -> dict[str, Any] | None:

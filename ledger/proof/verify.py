@@ -41,7 +41,7 @@ class Verification:
 
     `note` is the log's checkpoint and `vkey` its key (None for what is missing); `known` has other checkpoints
     of it, under what to call each; `policy` says whose cosignatures the checkpoint must bear; `openings` are
-    the lines of openings.ndjson; `cases` is for `Replay`.
+    the lines of openings.ndjson; `cases` is for `Replay`; `anchors` are sizes and roots that a chain has of this log.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Verification:
         policy: Policy | None = None,
         openings: Iterable[Line] | None = None,
         cases: Cases | None = None,
+        anchors: Sequence[tuple[int, bytes]] = (),
     ) -> None:
         self.report = report = Report()
         if note is None:
@@ -64,6 +65,7 @@ class Verification:
             self._check_policy(policy, note, vkey)
         heads = [(what, text, *self._read_head(what, text, vkey)) for what, text in (known or {}).items()]
         self._known = [(what, text, head) for what, text, head, signed in heads if head and signed]
+        self._anchors = dict(anchors)
         self._openings = None if openings is None else Openings(openings, report.add)
         self._replay = Replay(report.add, opened=openings is not None, cases=cases)
         self._broken_at: int | None = None
@@ -113,7 +115,8 @@ class Verification:
 
     def _marks(self, low: int, high: int) -> set[int]:
         """Return the sizes above `low`, up to `high`, of which a checkpoint wants the root."""
-        return {head.size for _, _, head in self._known if low < head.size <= high}
+        sizes = self._anchors.keys() | {head.size for _, _, head in self._known}
+        return {size for size in sizes if low < size <= high}
 
     def feed(self, lines: Sequence[Line]) -> list[bytes]:
         """Judge the next lines, up to the signed size; return the leaf hashes of those that belong to it."""
@@ -166,8 +169,32 @@ class Verification:
         rooted = self._compare_root(cut_short=cut_short)
         for what, note, known in self._known:
             self._compare(what, note, known, rooted=rooted)
+        self._compare_anchors(rooted=rooted)
         report.sealed = self._signed and rooted and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}
         return report
+
+    def balance(self, account: str) -> int:
+        """Return the balance of an institutional account after the entries so far, in minor units."""
+        return self._replay.balances.get(account, 0)
+
+    def _compare_anchors(self, *, rooted: bool) -> None:
+        """Say whether this history leads through every root that was anchored."""
+        report, note = self.report, [self._note] if self._note else []
+        size = self.head.size if self.head else self.size
+        known = {at: root for at, root in self._anchors.items() if at in self._roots and (rooted or at <= self.size)}
+        for at, root in self._anchors.items():
+            if at > size:
+                message = f"{at} entries were anchored on chain: there is more than is shown here"
+                report.add("BEHIND_ANCHOR", self.size, message, *note)
+            elif at in known and self._roots[at] != root:
+                message = f"the chain has a root of the first {at} entries that this log never had"
+                report.add("SPLIT_VIEW", None, message, *note)
+        unseen = [at for at in self._anchors if at <= size and at not in known]
+        if unseen:
+            report.unchecked.append(f"whether this log extends {len(unseen)} of the anchors on chain")
+        elif self._anchors and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}:
+            newest = max(self._anchors)
+            report.checked.append(f"{len(self._anchors)} anchors on chain, the newest of {newest} entries")
 
     def _compare_root(self, *, cut_short: bool) -> bool:
         """Say whether the entries make the root of the checkpoint."""

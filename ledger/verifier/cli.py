@@ -11,12 +11,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ledger.proof.policy import PolicyError
 from ledger.proof.policy import parse as parse_policy
 from ledger.proof.report import Report
 from ledger.verifier import receipts, run, summary
+from ledger.verifier.chain import Contract
 from ledger.verifier.memory import Memory, MemoryFault, default_directory
 from ledger.verifier.run import Wishes
 from ledger.verifier.source import SMALL_FILE_BYTES, is_url
@@ -58,11 +60,20 @@ def _log(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = _parser("kgo verify", "Verify a city's log: an export, tiles, or a URL of tiles.")
     parser.add_argument("where", help="an export (directory or zip), a directory of tiles, or the URL of a log")
     parser.add_argument("--seen", type=Path, help="file with a checkpoint of this log that you saw elsewhere")
+    parser.add_argument("--rpc", metavar="URL", help="compare with the anchors on a chain, asked of this node")
+    parser.add_argument("--contract", metavar="0x…", help="with --rpc: the city's token, from a source that you trust")
+    parser.add_argument("--first-block", type=int, default=0, metavar="N", help="with --rpc: where to begin to look")
     parser.add_argument("--fresh", action="store_true", help="go over all entries, also those verified before")
     options = parser.parse_args(arguments)
     if not is_url(options.where) and not Path(options.where).exists():
         parser.error(f"{options.where} does not exist")
-    wishes = _wishes(options, environment)
+    if bool(options.rpc) != bool(options.contract):
+        parser.error("--rpc and --contract go together")
+    try:
+        chain = Contract(options.rpc, options.contract, options.first_block) if options.rpc else None
+    except ValueError as error:
+        parser.error(str(error))
+    wishes = replace(_wishes(options, environment), chain=chain)
     bar = summary.Bar() if sys.stderr.isatty() else None
     report = run.verify(options.where, wishes, progress=bar)
     shown = json.dumps(report.as_json(), indent=2) if options.json else summary.text(report, decimals=options.decimals)

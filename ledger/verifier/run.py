@@ -19,7 +19,9 @@ from ledger.proof.merkle import Frontier, leaf_hash
 from ledger.proof.policy import Policy
 from ledger.proof.report import Report
 from ledger.proof.verify import Verification
+from ledger.verifier import chain
 from ledger.verifier.cases import CaseBook
+from ledger.verifier.chain import ChainFault, Contract, Reading
 from ledger.verifier.memory import Memory, Seen
 from ledger.verifier.source import DamagedError, Source, SourceError, boundary, is_url, open_source
 from ledger.verifier.tiles import TileCheck
@@ -43,6 +45,8 @@ class Wishes:
     """A checkpoint of the same log, from elsewhere."""
     policy: Policy | None = None
     memory: Memory | None = None
+    chain: Contract | None = None
+    """Where the log is anchored."""
     fresh: bool = False
     """Walk from the first entry, whatever was verified before."""
 
@@ -84,6 +88,7 @@ class _Run:
 
     def __init__(self, where: str, source: Source, wishes: Wishes, progress: Progress | None) -> None:
         self._where, self._source, self._wishes, self._progress = where, source, wishes, progress
+        self._bridged = 0
         self._note, self._own_key = source.text("checkpoint"), (source.text("vkey") or "").removesuffix("\n")
         self._origin = _origin_of(self._note)
         memory = wishes.memory
@@ -93,6 +98,7 @@ class _Run:
         self._known = {SEEN_ELSEWHERE: wishes.seen} if wishes.seen is not None else {}
         if self._seen:
             self._known[REMEMBERED] = self._seen.note
+        self._chain, self._chain_problem = _read_chain(wishes.chain, self._origin)
 
     def report(self) -> Report:
         """Walk, judge, remember."""
@@ -102,6 +108,7 @@ class _Run:
         if report is None:
             report = self._walk_anew()
         self._judge_key(report)
+        self._judge_chain(report)
         if self._wishes.memory:
             self._remember(report, self._wishes.memory)
         return report
@@ -141,8 +148,9 @@ class _Run:
         try:
             cases = CaseBook(walk, Frontier.from_bytes(bytes.fromhex(state["proof"]["tree"])).size if state else 0)
             verification = Verification(
-                self._note, self._key, known=self._known, policy=self._wishes.policy, openings=openings, cases=cases
-            )
+                self._note, self._key, known=self._known, policy=self._wishes.policy, openings=openings, cases=cases,
+                anchors=self._chain.anchors if self._chain else (),
+            )  # fmt: skip
             tiles = TileCheck(self._source, verification.report.add) if self._source.has_tiles() else None
             if state is not None:
                 verification.resume(state["proof"])
@@ -160,7 +168,10 @@ class _Run:
         cut = self._feed(verification, tiles, cases, walk, total)
         if tiles:
             self._finish_tiles(verification, tiles, cut_short=cut)
-        return verification.conclude(cut_short=cut)
+        report = verification.conclude(cut_short=cut)
+        if self._chain:
+            self._bridged = verification.balance(f"bridge:{self._chain.chain_id}")
+        return report
 
     def _went_over(self, verification: Verification, tiles: TileCheck | None, state: dict[str, Any]) -> bool:
         """Tell whether the source begins with what the kept walk went over; a local one is read to know."""
@@ -241,6 +252,24 @@ class _Run:
                 message = f"this address showed the log {before} before, and now shows {self._origin}"
                 report.add("BAD_SIGNATURE", None, message, *([last.note] if last else []), self._note or "")
 
+    def _judge_chain(self, report: Report) -> None:
+        """Say what the chain was worth, and hold the tokens there against the account that they left by."""
+        found = self._chain
+        if self._chain_problem:
+            report.add("VERIFICATION_INCOMPLETE", None, self._chain_problem)
+        if found is None:
+            return
+        where = f"chain {found.chain_id} at block {found.block}"
+        if not found.is_final:
+            report.unchecked.append(f"whether {where} is final: the chain does not say")
+        if found.anchors and found.anchors[-1][0] > report.size:
+            report.unchecked.append("the tokens on chain: the log shown here ends before the newest anchor")
+        elif found.supply > self._bridged:
+            message = f"{found.supply} minor units circulate on {where}, and only {self._bridged} left for it"
+            report.add("TOTALS_MISMATCH", None, message)
+        else:
+            report.checked.append(f"that no more tokens circulate on {where} than left for it")
+
     def _remember(self, report: Report, memory: Memory) -> None:
         """Remember the checkpoint if it is the log's and extends what was seen before."""
         if self._origin is None or self._note is None or not self._key or not report.sealed:
@@ -251,6 +280,19 @@ class _Run:
                 memory.remember_address(self._where, self._origin)
         except OSError as error:
             report.unchecked.append(f"the next run against this one: nothing could be remembered ({error})")
+
+
+def _read_chain(contract: Contract | None, origin: str | None) -> tuple[Reading | None, str | None]:
+    """Return what the contract says, or why that is of no use."""
+    if contract is None:
+        return None, None
+    try:
+        found = chain.read(contract)
+    except ChainFault as fault:
+        return None, f"the chain cannot be read: {fault}"
+    if origin is None or not found.is_for(origin):
+        return None, f"the contract {contract.address} is another log's"
+    return found, None
 
 
 def _origin_of(note: str | None) -> str | None:

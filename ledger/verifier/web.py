@@ -22,6 +22,22 @@ _GZIP_SLACK_BYTES = 1024
 """What a gzip stream of bytes that cannot be compressed may have on top, beside a hundredth."""
 
 
+def opener() -> urllib.request.OpenerDirector:
+    """Return what opens HTTP(S) alone: a redirection leads to no file and no FTP."""
+    made = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        made.add_handler(handler())
+    return made
+
+
 class Website:
     """The files below one prefix. Safe to use by several threads; `close` ends the patience of all of them."""
 
@@ -29,17 +45,7 @@ class Website:
         self.prefix = prefix.rstrip("/") + "/"
         self._first_pause_s = first_pause_s
         self._closed = threading.Event()
-        self._opener = urllib.request.OpenerDirector()  # HTTP alone: a redirection leads to no file and no FTP
-        for handler in (
-            urllib.request.ProxyHandler,
-            urllib.request.HTTPHandler,
-            urllib.request.HTTPSHandler,
-            urllib.request.HTTPRedirectHandler,
-            urllib.request.HTTPDefaultErrorHandler,
-            urllib.request.HTTPErrorProcessor,
-            urllib.request.UnknownHandler,
-        ):
-            self._opener.add_handler(handler())
+        self._opener = opener()
 
     def fetch(self, path: str, limit: int) -> bytes | None:
         """Return the file at `path`, or None if there is none.

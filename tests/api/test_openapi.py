@@ -48,7 +48,7 @@ def test_every_problem_is_declared_somewhere_and_known(api: Api) -> None:
     """Operations announce known codes only; all but those of pages and of the frame are announced."""
     announced = {code for noun in v1.NOUNS for one in noun.all for code in one.all_problems}
     assert announced - PROBLEMS.keys() == set()
-    elsewhere = {"link_used", "link_expired", "method_not_allowed", "bad_request", "case_closed"}
+    elsewhere = {"link_used", "link_expired", "method_not_allowed", "bad_request", "wallet_refused"}
     assert PROBLEMS.keys() - announced == elsewhere
     assert set(agreement(api.app).spec["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(
         PROBLEMS

@@ -19,6 +19,7 @@ OPEN_BY_DESIGN = {
     "openapi.docs",
     "openapi.style",
     "log.checkpoint",
+    "log.claims",
     "log.newest_checkpoint",
     "log.receipt",
     "log.tile",

@@ -17,7 +17,7 @@ from ledger.errors import LedgerError, Refused
 from tests.api.client import Answer, Api, Town
 from tests.tidy.sources import tree, under
 
-NOT_OF_THE_API = {"not_empty"}
+NOT_OF_THE_API = {"not_empty", "bridge_exists"}
 """Codes of `kgo` alone: no request leads to them."""
 
 REASON_BY_VARIABLE = {"cap_reached", "shop_not_open", "redemption_ended", "case_closed"}

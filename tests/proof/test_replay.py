@@ -239,6 +239,24 @@ def test_bridge_entries_are_cancelled_whole_and_never_reversed(books: Books) -> 
     assert ("CASE_VIOLATION", again) in books.found
 
 
+def test_committed_claims_are_compared_with_what_was_withdrawn(books: Books) -> None:
+    """The total of a list is bridge_out less bridge_cancel to its chain, in the entries that it says and no others."""
+    books.reward(amount=1_000)
+    out = books.add("bridge_out", ("learner:ann", "bridge:1", 300))
+    books.add("bridge_out", ("learner:ann", "bridge:2", 70))
+    back = books.add("bridge_cancel", ("bridge:1", "learner:ann", 300), ref={"origin": out})
+    books.add("bridge_out", ("learner:ann", "bridge:1", 20))
+    claims = {"chain_id": 1, "contract": "0x" + "ab" * 20, "list": "ab" * 32, "root": "cd" * 32}
+    for size, total in ((out + 1, 300), (back, 300), (back + 2, 20)):
+        books.add("attest", ref={"claims": claims | {"size": size, "total": total}})
+    assert books.found == []
+    wrong = [
+        books.add("attest", ref={"claims": claims | changes})
+        for changes in ({"size": out, "total": 300}, {"size": back + 1, "total": 300}, {"size": back, "total": 301})
+    ]
+    assert books.found == [("TOTALS_MISMATCH", seq) for seq in wrong]
+
+
 def test_attested_totals_are_compared(books: Books) -> None:
     """An attestation names some totals; each that differs from the replayed one is a finding."""
     books.reward()

@@ -39,6 +39,14 @@ REWARD: dict[str, Any] = day().leaves[3]
 GRANT: dict[str, Any] = day().leaves[0]
 HOLD: dict[str, Any] = day().leaves[6]
 POSTING: dict[str, Any] = REWARD["postings"][0]
+CLAIMS: dict[str, Any] = {
+    "chain_id": 31_337,
+    "contract": "0x" + "ab" * 20,
+    "list": "ab" * 32,
+    "root": "cd" * 32,
+    "size": 3,
+    "total": 500,
+}
 
 
 @pytest.mark.parametrize(("path", "kind"), [(path, kind) for kind, path in ACCOUNTS.items()])
@@ -114,6 +122,34 @@ def test_the_sample_day_is_well_shaped() -> None:
         assert check_entry_shape(GRANT | {"postings": [GRANT["postings"][0] | {"amount": amount}]}) is None
 
 
+def broken_claims() -> list[Any]:
+    """Return commitments to lists of claims that each break one rule."""
+    numbers: list[Any] = [0, -1, True, "1", 1.0, None, 2**53]
+    wrong: dict[str, list[Any]] = {
+        "chain_id": numbers,
+        "contract": ["", "0x" + "a" * 39, "0x" + "A" * 40, None, 5],
+        "list": ["", "AB" * 32, "ab" * 33, None],
+        "root": ["", "0x" + "ab" * 32, None],
+        "size": [*numbers, 1_000],
+        "total": numbers,
+    }
+    return [
+        [],
+        {},
+        CLAIMS | {"memo": 1},
+        *({name: CLAIMS[name] for name in CLAIMS if name != member} for member in CLAIMS),
+        *(CLAIMS | {member: value} for member, values in wrong.items() for value in values),
+    ]
+
+
+def test_a_commitment_to_claims_is_well_shaped() -> None:
+    """An attestation may commit to a list on the entries before it, and on no later ones."""
+    attest = day().leaves[-1]
+    for size in (1, attest["seq"]):
+        assert check_entry_shape(attest | {"ref": {"claims": CLAIMS | {"size": size}}}) is None
+    assert check_entry_shape(attest | {"ref": {"claims": CLAIMS | {"size": attest["seq"] + 1}}}) is not None
+
+
 def broken_leaves() -> list[Any]:
     """Return entries that each break one rule of the shape."""
     attest = day().leaves[-1]
@@ -159,6 +195,8 @@ def broken_leaves() -> list[Any]:
         day().leaves[7] | {"ref": {}},
         *(day().leaves[7] | {"ref": {"origin": origin}} for origin in (7, 8, -1, True, "6", None)),
         *(attest | {"ref": {"totals": totals}} for totals in documents),
+        attest | {"kind": "policy", "ref": {"claims": CLAIMS}},
+        *(attest | {"ref": {"claims": claims}} for claims in broken_claims()),
         day().leaves[2] | {"ref": {"policy": []}},
         day().leaves[2] | {"ref": {"policy": {"rate": 0.5}}},
         day().leaves[2] | {"ref": {"policy": {"text": "x" * 65_535}}},

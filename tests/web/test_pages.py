@@ -12,6 +12,7 @@ from babel.messages.extract import extract_from_dir
 from api.i18n import LANGUAGES, Catalogue
 from ledger.people.roles import PERMISSIONS
 from tests.web.conftest import HOME, Town
+from tests.web.test_chain import crossers, ticket
 from tests.web.test_redeeming import reserve
 from tests.web.visitor import Page, Visitor
 
@@ -70,9 +71,13 @@ def every_page(town: Town, language: str) -> list[Page]:
     stranger, learner = town.visitor(), town.learner()
     shop, steward = town.worker({"shop"}, "cafe"), town.worker({"steward", "treasurer"})
     reserved = reserve(learner).address
+    signing, crossing = crossers(town)
     wanted: list[tuple[Visitor, tuple[str, ...]]] = [
         (stranger, (*PUBLIC, *MORE, town.code("walk"), "/nowhere", f"{HOME}/shop/", f"{HOME}/steward/")),
         (learner, (*PUBLIC, *MORE, reserved, f"{HOME}/audit/entries", f"{HOME}/audit/entries/0")),
+        (learner, (f"{HOME}/chain",)),
+        (signing, (f"{HOME}/chain",)),
+        (crossing, (f"{HOME}/chain", ticket(crossing))),
         (shop, SHOP),
         (steward, (*DESK, f"{HOME}/kiosk/circle")),
     ]

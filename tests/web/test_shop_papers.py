@@ -120,7 +120,7 @@ def test_a_withdrawn_or_declined_request_moves_nothing(town: Town) -> None:
     link = next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
     treasurer.send(treasurer.get(link).form("/decline"))
     text = shop.get(f"{HOME}/shop/tokens?lang=en").text
-    assert "Withdrawn" in text
+    assert "Taken back by the shop" in text
     assert "Declined by the treasurer" in text
     assert town.installation.balance("shop:cafe").posted_minor == 300
 

@@ -1,0 +1,288 @@
+"""Pages of the bridge for learners: link a wallet, withdraw to it, follow each withdrawal, claim, deposit back.
+
+They exist where the city has a bridge. Nothing here asks a node: what is shown is what the job followed, and what is
+to be sent to the chain is shown as a call that the learner's own wallet sends, by the page's script or by hand.
+"""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response, request
+
+from api.services import services
+from api.web.forms import Form
+from api.web.learner import balance_of
+from api.web.shell import Answer, Visit, page, render, says, see, static, web
+from api.web.words import N_
+from ledger.book.unit import Unit
+from ledger.chain import badges, bridges, deployment, deposits, lists, wallets, withdrawals
+from ledger.chain.bridges import Bridge
+from ledger.chain.claims import checksummed
+from ledger.chain.deployment import Contract, Deployment, DeploymentUnusable
+from ledger.chain.outbox import Staging
+from ledger.chain.withdrawals import WithdrawalView
+from ledger.city import badging
+from ledger.errors import LedgerError, NotFound, Refused
+from ledger.programme import activities
+
+says("wallet_linked", N_("Your wallet is linked."))
+says("wallet_unlinked", N_("Your wallet is no longer linked."))
+says("withdrawn", N_("Your tokens are on their way. This takes some time; you can follow each step here."))
+says("withdrawal_cancelled", N_("Cancelled. The tokens are back in your wallet here."))
+says("badge_awarded", N_("The badge is on its way to your chain wallet."))
+says("badge_offered", N_("Done. The activity awards a badge."))
+says("badge_withdrawn", N_("Done. The activity awards no more badges."))
+says("claim_sent", N_("The city sends it to the chain for you. The tokens will be in your wallet soon."))
+
+STATES = {
+    withdrawals.REQUESTED: N_("Asked for"),
+    withdrawals.ROOTED: N_("Listed in the public log"),
+    withdrawals.PROPOSED: N_("Waiting on the chain"),
+    withdrawals.ACTIVE: N_("Ready to claim"),
+    withdrawals.CLAIMED: N_("In your wallet"),
+    withdrawals.CANCELLED: N_("Cancelled"),
+}
+
+
+def bridge_of(visit: Visit) -> Bridge:
+    """The city's bridge.
+
+    Raises:
+        NotFound: the city has none.
+    """
+    return bridges.first(visit.session, visit.city.id)
+
+
+def contracts_of(city: str) -> Deployment | None:
+    """Where the city's contracts are, if this machine knows."""
+    try:
+        return deployment.load(services().installation.settings, city)
+    except DeploymentUnusable:
+        return None
+
+
+def badges_of(city: str) -> Contract | None:
+    """The city's contract for badges, if it has one."""
+    found = contracts_of(city)
+    return found.badge if found is not None else None
+
+
+@web.get("/c/<city>/chain")
+@page("chain.read", door="wallet")
+def chain(visit: Visit) -> Answer:
+    """The learner's side of the bridge."""
+    return _shown(visit, Form(visit))
+
+
+@web.post("/c/<city>/chain/wallet")
+@page("wallet.link", door="wallet")
+def chain_wallet(visit: Visit) -> Answer:
+    """Give the learner a message that the wallet is to sign."""
+    form, learner = Form.sent(visit), visit.learner.subject or ""
+    chain_id, url = bridge_of(visit).chain_id, services().public_url
+
+    def run(unit: Unit) -> str:
+        asked = wallets.challenge(unit, learner, form.word("address"), public_url=url, chain_id=chain_id)
+        return asked.nonce
+
+    try:
+        visit.write(run, visit.learner)
+    except LedgerError as refusal:
+        return _shown(visit, form.refused(refusal)), 422
+    return see(visit.address("chain"))
+
+
+@web.post("/c/<city>/chain/wallet/link")
+@page("wallet.link", door="wallet")
+def chain_link(visit: Visit) -> Answer:
+    """Link the wallet that signed."""
+    form, learner = Form.sent(visit), visit.learner.subject or ""
+    bridge_of(visit)
+    try:
+        visit.write(
+            lambda unit: wallets.link(unit, learner, form.value("nonce"), form.value("signature")), visit.learner
+        )
+    except NotFound:
+        return _shown(visit, form.refused(Refused("wallet_refused", "expired"))), 409
+    except LedgerError as refusal:
+        return _shown(visit, form.refused(refusal)), 422
+    return see(visit.address("chain"), done="wallet_linked")
+
+
+@web.post("/c/<city>/chain/wallet/unlink")
+@page("wallet.link", door="wallet")
+def chain_unlink(visit: Visit) -> Answer:
+    """Forget the wallet."""
+    learner = visit.learner.subject or ""
+
+    def run(unit: Unit) -> str:
+        wallets.unlink(unit, learner)
+        return learner
+
+    visit.write(run, visit.learner)
+    return see(visit.address("chain"), done="wallet_unlinked")
+
+
+@web.post("/c/<city>/chain/withdrawals")
+@page("withdrawal.write", door="wallet")
+def chain_withdraw(visit: Visit) -> Answer:
+    """Withdraw to the linked wallet; only by somebody who was told that it is public."""
+    form, learner = Form.sent(visit), visit.learner.subject or ""
+    chain_id, amount = bridge_of(visit).chain_id, form.amount("amount")
+    if not form.has("told"):
+        form.fail("told", N_("Tick this first: it cannot be undone later."))
+
+    def run(unit: Unit) -> str:
+        wallet = wallets.linked(unit.session, unit.city.id, learner)
+        return str(withdrawals.request(unit, chain_id, learner, wallet, amount))
+
+    try:
+        form.check()
+        visit.write(run, visit.learner)
+    except LedgerError as refusal:
+        return _shown(visit, form.refused(refusal, {"amount_minor": "amount"})), 422
+    return see(visit.address("chain"), done="withdrawn")
+
+
+@web.post("/c/<city>/chain/withdrawals/<int:seq>/cancel")
+@page("withdrawal.write", door="wallet")
+def chain_cancel(visit: Visit, seq: int) -> Answer:
+    """Call a withdrawal off."""
+    learner, chain_id = visit.learner.subject or "", bridge_of(visit).chain_id
+    visit.write(lambda unit: str(withdrawals.cancel(unit, chain_id, learner, seq).seq), visit.learner)
+    return see(visit.address("chain"), done="withdrawal_cancelled")
+
+
+@web.post("/c/<city>/chain/claim")
+@page("withdrawal.write", door="wallet")
+def chain_claim(visit: Visit) -> Answer:
+    """Have the operator send the learner's claim, for whoever has nothing to pay gas with."""
+    learner, chain_id = visit.learner.subject or "", bridge_of(visit).chain_id
+    wallet = Form.sent(visit).value("wallet")
+    own = {one.wallet for one in withdrawals.of_learner(visit.session, bridge_of(visit), learner)}
+    if wallet not in own:
+        raise NotFound("claim", wallet)
+    visit.write(
+        lambda unit: lists.relay(unit, chain_id, wallet, Staging("bridge", chain_id)).wallet, visit.learner
+    )  # fmt: skip
+    return see(visit.address("chain"), done="claim_sent")
+
+
+@web.post("/c/<city>/chain/deposits")
+@page("deposit.write", door="wallet")
+def chain_deposit(visit: Visit) -> Answer:
+    """Draw a ticket for a deposit and show the call that uses it."""
+    form, learner = Form.sent(visit), visit.learner.subject or ""
+    chain_id, amount = bridge_of(visit).chain_id, form.amount("back")
+
+    def run(unit: Unit) -> str:
+        wallet = wallets.linked(unit.session, unit.city.id, learner)
+        return deposits.draw(unit, chain_id, learner, wallet).ticket
+
+    try:
+        form.check()
+        ticket = visit.write(run, visit.learner)
+    except LedgerError as refusal:
+        return _shown(visit, form.refused(refusal)), 422
+    return see(visit.address("chain_ticket", ticket=ticket, amount=amount))
+
+
+@web.get("/c/<city>/chain/deposits/<ticket>")
+@page("deposit.write", door="wallet")
+def chain_ticket(visit: Visit, ticket: str) -> Answer:
+    """A ticket that can be used, with the call that deposits so much by it."""
+    bridge, learner = bridge_of(visit), visit.learner.subject or ""
+    known = deposits.tickets_of(visit.session, bridge, learner, visit.now)
+    found = next((one for one in known if one.ticket == ticket), None)
+    amount = request.args.get("amount", type=int) or 0
+    if found is None or amount < 1:
+        raise NotFound("ticket", ticket)
+    call = deposits.depositing(bridge, ticket, amount)
+    return render(
+        "learner/chain_ticket.html",
+        bridge=bridge,
+        ticket=found,
+        amount=amount,
+        call=call,
+        wallet=checksummed(found.wallet),
+    )
+
+
+@web.post("/c/<city>/chain/badges/<activity_id>")
+@page("badge.award", door="wallet")
+def chain_badge(visit: Visit, activity_id: str) -> Answer:
+    """Award the badge of an activity to the learner who asks for it."""
+    learner, contract, chain_id = visit.learner, badges_of(visit.city.id), bridge_of(visit).chain_id
+    if contract is None:
+        raise NotFound("badge", activity_id)
+    outbox = Staging(badges.PURPOSE, chain_id, "KgoBadge")
+    visit.write(lambda unit: str(badging.award(unit, learner, activity_id, contract.address, outbox).seq), learner)
+    return see(visit.address("chain"), done="badge_awarded")
+
+
+@web.get("/c/<city>/badges/<int:seq>")
+@page("log.read")
+def badge(visit: Visit, seq: int) -> Answer:
+    """What a badge is, for wallets and markets (ERC-721 metadata)."""
+    awarded = badges.activity_of(visit.session, visit.city.id, seq)
+    activity = activities.get(visit.session, visit.city.id, awarded, visit.now)
+    described = {
+        "name": f"{activity.name_en or activity.name_th} · {visit.city.name_en}",
+        "description": f"{activity.name_th}: entry {seq} of the public log of {visit.city.origin}",
+        "external_url": f"{services().public_url}{visit.address('audit_entry', seq=seq)}",
+        "image": f"{services().public_url}{static('token.svg')}",
+    }
+    return Response(json.dumps(described, ensure_ascii=False), mimetype="application/json")
+
+
+@web.post("/c/<city>/steward/activities/<activity_id>/badge")
+@page("activity.write", door="desk")
+def badge_offer(visit: Visit, activity_id: str) -> Answer:
+    """Let an activity award a badge, or no more."""
+    activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    wanted = Form.sent(visit).has("offer")
+
+    def run(unit: Unit) -> str:
+        (badges.offer if wanted else badges.withdraw)(unit, activity_id)
+        return activity_id
+
+    visit.write(run, visit.staff)
+    done = "badge_offered" if wanted else "badge_withdrawn"
+    return see(visit.address("steward_activity", activity_id=activity_id), done=done)
+
+
+def _shown(visit: Visit, form: Form) -> str:
+    bridge, learner = bridge_of(visit), visit.learner.subject or ""
+    session, city = visit.session, visit.city.id
+    wallet = wallets.of(session, city, learner)
+    own = withdrawals.of_learner(session, bridge, learner)
+    known = contracts_of(city)
+    earned = badging.earned(session, city, learner) if known is not None and known.badge is not None else []
+    owned = badges.of_learner(session, city, learner)
+    wanted = {*earned, *(one.activity for one in owned)}
+    named = {one: activities.get(session, city, one, visit.now) for one in wanted}
+    waiting = None if wallet is not None else wallets.waiting(session, city, learner, visit.now)
+    return render(
+        "learner/chain.html",
+        bridge=bridge,
+        form=form,
+        balance=balance_of(visit),
+        wallet=checksummed(wallet.address) if wallet else None,
+        waiting=waiting,
+        signer=checksummed(waiting.address) if waiting else None,
+        withdrawals=own,
+        states={one.seq: visit.text(STATES[one.state]) for one in own},
+        links={one.seq: known.link(one.transaction) for one in own if known is not None and one.transaction},
+        earned=[named[one] for one in earned],
+        badges=[(one, named[one.activity]) for one in owned],
+        calls=_claims(visit, bridge, own),
+        tickets=deposits.tickets_of(session, bridge, learner, visit.now),
+        arrived=deposits.of_learner(session, bridge, learner),
+    )
+
+
+def _claims(visit: Visit, bridge: Bridge, own: list[WithdrawalView]) -> list[lists.Claiming]:
+    """What can be claimed now, a call for each wallet."""
+    ready = sorted({one.wallet for one in own if one.state == withdrawals.ACTIVE})
+    return [lists.claiming(visit.session, bridge, wallet) for wallet in ready]

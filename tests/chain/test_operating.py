@@ -1,0 +1,146 @@
+"""Chains as an installation tends them: off, on, and with the node down, the city's own work is the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger import cli, jobs
+from ledger.book import tree
+from ledger.chain import deploying, deployment
+from ledger.chain.deploying import Plan
+from ledger.chain.operating import Chains
+from ledger.config import Settings
+from ledger.installation import Installation, assemble
+from tests.anvil import Anvil
+from tests.chain.harbour import CHAIN
+from tests.factories import CITY, install
+from tests.factories import Installation as City
+from tests.servers import free_port
+
+
+@pytest.fixture(scope="module")
+def anvil() -> Iterator[Anvil]:
+    """The module's node; `finalized` is two blocks behind."""
+    node = Anvil("--block-time", "0.3", chain_id=CHAIN, slots=1)
+    yield node
+    node.stop()
+
+
+def _soon(_: float) -> None:
+    time.sleep(0.1)
+
+
+@dataclass
+class Town:
+    """A city, and the installation that it is in."""
+
+    city: City
+    opened: Installation
+
+    def work(self) -> list[object]:
+        """An ordinary day: tokens are issued, given and held, the jobs run, the audit passes; what is in the log."""
+        self.city.clock.advance(days=1)
+        before = len(self.city.leaves())
+        learner = self.city.learner()
+        self.city.grant(1_000)
+        self.city.give(learner, 500)
+        self.city.hold(learner, "shop:cafe", 100, minutes=1)
+        self.city.clock.advance(minutes=5)
+        jobs.run_once(self.city.writer)
+        assert self.city.audit().ok
+        return [(leaf["kind"], [one["amount"] for one in leaf["postings"]]) for leaf in self.city.leaves()[before:]]
+
+
+@pytest.fixture
+def town(sqlite_url: str, tmp_path: Path) -> Iterator[Town]:
+    """Khon Kaen, with a password for keystore files."""
+    city = install(sqlite_url, tmp_path)
+    city.open("shop:cafe")
+    settings = Settings(tmp_path, sqlite_url, "http://localhost", chain_password="open")
+    made = Town(city, assemble(settings, city.clock))
+    yield made
+    made.opened.close()
+    city.close()
+
+
+def test_the_citys_work_is_the_same_with_the_chain_off_on_and_down(
+    town: Town, anvil: Anvil, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Off: nothing happens. On: the log is anchored. Down: a line in the log, and all goes on."""
+    tend = jobs.chain_job(town.opened)
+    assert tend() is None
+    off = town.work()
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    first = tend()
+    assert isinstance(first, dict)
+    assert first[CITY].problem is None
+    on = town.work()
+    size = len(town.city.leaves())
+    assert isinstance(again := tend(), dict)
+    assert again[CITY].problem is None
+    found = deployment.load(town.opened.settings, CITY)
+    assert found is not None
+    down = type(found)(**{**vars(found), "rpc": f"http://127.0.0.1:{free_port()}/secret"})
+    deployment.save(town.opened.settings, down)
+    broken = jobs.chain_job(town.opened)
+    assert isinstance(answer := broken(), dict)
+    assert "chain_unreachable" in (answer[CITY].problem or "")
+    assert f"the chain of {CITY}" in caplog.text
+    assert "secret" not in caplog.text
+    gone = town.work()
+    assert off == on == gone
+    assert size < len(town.city.leaves())
+    deployment.save(town.opened.settings, found)
+    assert isinstance(back := broken(), dict)
+    assert back[CITY].problem is None
+
+
+def test_nothing_of_the_chain_is_imported_for_a_city_without_one(tmp_path: Path) -> None:
+    """An installation that has no chain needs no web3: serving and jobs load without it."""
+    program = (
+        "import sys, ledger.serving, ledger.jobs, ledger.cli;"
+        "print([name for name in sys.modules if name.startswith('ledger.chain') or name == 'web3'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_operators_commands(
+    town: Town, anvil: Anvil, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys, deployment, status, anchor, pause and resume, a round, through the command line."""
+    settings = town.opened.settings
+    monkeypatch.setenv("KGO_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("KGO_CHAIN_PASSWORD", "open")
+
+    def kgo(*arguments: str) -> tuple[int, str]:
+        status = cli.main(["chain", *arguments, "--data", str(settings.data), "--city", CITY])
+        return status, capsys.readouterr().out
+
+    town.city.grant(1_000)
+    assert kgo("status")[0] == 1
+    status, address = kgo("key", "--role", "anchorer")
+    assert (status, address[:2]) == (0, "0x")
+    status, said = kgo("deploy", "--rpc", anvil.url, "--local", "--delay", "60", "--minimum-delay", "60")
+    assert (status, "token 0x" in said) == (0, True)
+    status, said = kgo("anchor", "--wait", "30")
+    assert (status, "anchor: done" in said) == (0, True)
+    assert kgo("anchor") == (0, "the newest checkpoint is anchored\n")
+    status, said = kgo("status")
+    assert (status, "anchored   1 of 1 entries" in said, "final      1 entries" in said) == (0, True, True)
+    assert address.strip() in said
+    status, said = kgo("pause", "--wait", "30")
+    assert (status, "pause: done" in said, "PAUSED" in kgo("status")[1]) == (0, True, True)
+    status, said = kgo("pause", "--resume", "--wait", "30")
+    assert (status, "PAUSED" in kgo("status")[1]) == (0, False)
+    assert kgo("watch")[0] == 0
+    with town.city.read() as session:
+        assert Chains(town.opened).site(CITY).node.chain_id == CHAIN
+        assert tree.root_at(session, CITY, 1)

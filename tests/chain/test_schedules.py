@@ -1,0 +1,54 @@
+"""Anchors through random schedules of faults: nothing is lost or done twice, and all of the log is anchored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.anvil import Anvil
+from tests.chain.gateway import Gateway
+from tests.chain.harbour import CHAIN, Harbour
+from tests.chain.schedules import Schedule
+from tests.counts import scale, seed
+from tests.factories import install
+
+STEPS = 30
+SEEDED = range(3)
+"""Schedules that are tried in every run; the others are new each time."""
+
+
+@pytest.fixture(scope="module")
+def anvil() -> Iterator[Anvil]:
+    """The module's node."""
+    node = Anvil(chain_id=CHAIN)
+    yield node
+    node.stop()
+
+
+def test_all_is_anchored_once_through_any_schedule(
+    anvil: Anvil, new_sqlite_url: Callable[[], str], tmp_path: Path
+) -> None:
+    """Cut lines, killed processes, reorganisations, stuck transactions, lagging nodes, an operator in between."""
+    first = seed()
+    for number in [*SEEDED, *range(first, first + scale(2, 500))]:
+        snapshot = anvil.rpc("evm_snapshot")
+        gateway = Gateway(anvil.url)
+        city = install(new_sqlite_url(), tmp_path / str(number))
+        chance = random.Random(number)  # noqa: S311 - a schedule, to be had again
+        schedule = Schedule(Harbour.build(anvil, city, gateway.url), gateway, chance)
+        anvil.finalize()  # the contract is not among what is taken back
+        try:
+            schedule.live(STEPS)
+            schedule.settle()
+            schedule.check()
+        except Exception as fault:
+            fault.add_note(f"schedule {number}: {schedule.log}")
+            raise
+        finally:
+            anvil.rpc("evm_setAutomine", True)
+            gateway.close()
+            city.close()
+            anvil.rpc("evm_revert", snapshot)
