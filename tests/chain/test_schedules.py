@@ -20,21 +20,27 @@ SEEDED = range(3)
 """Schedules that are tried in every run; the others are new each time."""
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    """The module's node."""
-    node = Anvil(chain_id=CHAIN)
-    yield node
-    node.stop()
+@pytest.fixture
+def nodes() -> Iterator[Callable[[], Anvil]]:
+    """Starts a node at each call: one that has lived through many schedules and snapshots forgets old states."""
+    started: list[Anvil] = []
+
+    def start() -> Anvil:
+        started.append(Anvil(chain_id=CHAIN))
+        return started[-1]
+
+    yield start
+    for node in started:
+        node.stop()
 
 
 def test_all_is_anchored_once_through_any_schedule(
-    anvil: Anvil, new_sqlite_url: Callable[[], str], tmp_path: Path
+    nodes: Callable[[], Anvil], new_sqlite_url: Callable[[], str], tmp_path: Path
 ) -> None:
     """Cut lines, killed processes, reorganisations, stuck transactions, lagging nodes, an operator in between."""
     first = seed()
     for number in [*SEEDED, *range(first, first + scale(2, 500))]:
-        snapshot = anvil.rpc("evm_snapshot")
+        anvil = nodes()
         gateway = Gateway(anvil.url)
         city = install(new_sqlite_url(), tmp_path / str(number))
         chance = random.Random(number)  # noqa: S311 - a schedule, to be had again
@@ -48,7 +54,6 @@ def test_all_is_anchored_once_through_any_schedule(
             fault.add_note(f"schedule {number}: {schedule.log}")
             raise
         finally:
-            anvil.rpc("evm_setAutomine", True)
             gateway.close()
             city.close()
-            anvil.rpc("evm_revert", snapshot)
+            anvil.process.terminate()
