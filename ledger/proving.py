@@ -1,4 +1,4 @@
-"""Makes the proofs that `ledger.proof.merkle` verifies: RFC 9162 sections 2.1.3.1 and 2.1.4.1.
+"""Makes what `ledger.proof` reads: proofs of RFC 9162 (sections 2.1.3.1 and 2.1.4.1), their texts, entry bundles.
 
 `node(level, index)` is the caller's store: it returns the hash of the perfect subtree over the leaves
 [index << level, (index + 1) << level). Both proofs ask it O(log n) times, all within the tree of that size.
@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Iterable, Sequence
 
 from ledger.proof.merkle import ProofError, fold
+from ledger.proof.receipt import HEADER
 
 NodeReader = Callable[[int, int], bytes]
 
@@ -60,3 +62,20 @@ def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
     if start:
         path.append(range_root(start, end, node))
     return path[::-1]
+
+
+def write_receipt(index: int, path: Sequence[bytes], note: str, leaf: bytes | None = None) -> str:
+    """Return the text of the proof that `leaf` stands at `index` in the tree of the signed checkpoint `note`."""
+    extra = [] if leaf is None else [f"extra {base64.b64encode(leaf).decode()}"]
+    hashes = [base64.b64encode(item).decode() for item in path]
+    return "\n".join([HEADER, *extra, f"index {index}", *hashes, "", note])
+
+
+def encode_bundle(entries: Iterable[bytes]) -> bytes:
+    """Return the entry bundle of `entries`: each behind its length as two big-endian bytes."""
+    parts = []
+    for entry in entries:
+        if len(entry) > 0xFFFF:
+            raise ProofError("an entry is longer than 65535 bytes")
+        parts += [len(entry).to_bytes(2, "big"), entry]
+    return b"".join(parts)

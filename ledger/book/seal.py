@@ -21,9 +21,10 @@ from ledger.book.cities import City, CityKeys, LogEnd
 from ledger.book.unit import Unit
 from ledger.db import Base
 from ledger.errors import LedgerError
-from ledger.proof.checkpoint import Checkpoint, parse, sign, verify
+from ledger.proof.checkpoint import Checkpoint, parse, verify
 from ledger.proof.merkle import Frontier
 from ledger.rows import Rows
+from ledger.signing import sign
 
 
 class SignedCheckpoint(Base):

@@ -28,10 +28,11 @@ from ledger.log.checkpoints import Cosignature, Quorum
 from ledger.log.policies import Rule
 from ledger.log.submission import Submit, Unreachable, request_body
 from ledger.log.witness import SIZE, Reply
-from ledger.proof.checkpoint import CheckpointError, signature_line, signatures_of
+from ledger.proof.checkpoint import CheckpointError, signatures_of
 from ledger.proof.cosignature import cosigned_at
 from ledger.proof.policy import Party, Policy
 from ledger.rows import run
+from ledger.signing import signature_line
 from ledger.values import to_milliseconds
 
 AT_ONCE = 8

@@ -15,8 +15,8 @@ from ledger.book import entries, tree
 from ledger.book.legs import SIDES, Opening
 from ledger.log import checkpoints
 from ledger.log.policies import Rule
-from ledger.proof import receipt
 from ledger.proof.checkpoint import parse
+from ledger.proving import write_receipt
 
 MEDIA_TYPE = "text/plain"
 SUFFIX = ".tlog-proof"
@@ -36,7 +36,7 @@ def text(session: Session, city: str, seq: int, rule: Rule | None) -> str:
     """
     note = checkpoints.covering(session, city, seq, rule)
     path = tree.inclusion(session, city, seq, parse(note).size)
-    return receipt.write(seq, path, note, entries.leaf(session, city, seq))
+    return write_receipt(seq, path, note, entries.leaf(session, city, seq))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from ledger.book import tree
 from ledger.proof.merkle import ProofError
-from ledger.proof.tiles import TILE_HEIGHT, TILE_WIDTH, encode_bundle, entries_path, tile_path
+from ledger.proof.tiles import TILE_HEIGHT, TILE_WIDTH, entries_path, tile_path
+from ledger.proving import encode_bundle
 from ledger.rows import ask
 
 BRIEFLY = "public, max-age=1"

@@ -32,11 +32,12 @@ from ledger.book.seal import Published
 from ledger.db import Base, Database, Instant
 from ledger.errors import LedgerError
 from ledger.proof.checkpoint import CheckpointError, parse_vkey, signatures_of, verify_note
-from ledger.proof.cosignature import cosign, vkey
 from ledger.proof.cosignature import parse_vkey as parse_witness_vkey
+from ledger.proof.cosignature import vkey
 from ledger.proof.encoding import EncodingError, base64_strict
 from ledger.proof.merkle import EMPTY_ROOT, HASH_BYTES, ProofError, verify_consistency
 from ledger.rows import ask, run
+from ledger.signing import cosign
 from ledger.values import to_milliseconds
 
 PLAIN, SIZE = "text/plain; charset=utf-8", "text/x.tlog.size"

@@ -3,6 +3,7 @@
 The text is three lines, origin, size and base64 of the root; there are no extension lines, and the origin is
 the key's name. Reading is strict: one spelling of each number and each base64; the key asked for must have
 signed validly and once; signatures of other keys are ignored, so that witnesses may add theirs.
+Signing is in `ledger.signing`.
 """
 
 import base64
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.proof.encoding import EncodingError, base64_strict
 from ledger.proof.merkle import HASH_BYTES
@@ -19,9 +20,9 @@ from ledger.proof.merkle import HASH_BYTES
 MAX_SIGNATURES = 100
 MAX_SIZE = 2**63 - 1
 ED25519 = b"\x01"
-_SIGNED = "\u2014 "
+SIGNED = "\u2014 "
 
-_control = re.compile("[\x00-\x09\x0b-\x1f]").search
+find_control = re.compile("[\x00-\x09\x0b-\x1f]").search
 _decimal = re.compile("0|[1-9][0-9]{0,18}").fullmatch
 
 
@@ -89,29 +90,16 @@ def parse_vkey(text: str, algorithm: bytes = ED25519) -> VerifierKey:
     return VerifierKey(name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(key[1:]))
 
 
-def signature_line(vkey: str, signature: bytes) -> str:
-    """Return the line that carries `signature`, made by the key `vkey`, below a note."""
-    name, key_id, _ = vkey.split("+", 2)
-    return f"{_SIGNED}{name} {base64.b64encode(bytes.fromhex(key_id) + signature).decode()}\n"
-
-
-def sign_note(body: str, name: str, private_key: Ed25519PrivateKey) -> str:
-    """Return `body` (which ends in a newline) as a note signed by `name`."""
-    if not body.endswith("\n") or _control(body):
-        raise CheckpointError("a note ends in a newline and holds no control character")
-    return f"{body}\n{signature_line(vkey(name, private_key.public_key()), private_key.sign(body.encode()))}"
-
-
 def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Return the note's text and its signatures as (name, key id || signature)."""
     body, blank, tail = note.rpartition("\n\n")
     lines = tail.split("\n")
-    if not blank or lines.pop() or not 0 < len(lines) <= MAX_SIGNATURES or _control(note):
+    if not blank or lines.pop() or not 0 < len(lines) <= MAX_SIGNATURES or find_control(note):
         raise CheckpointError("not a signed note")
     signatures = []
     for line in lines:
-        name, space, encoded = line.removeprefix(_SIGNED).partition(" ")
-        if not line.startswith(_SIGNED) or not space:
+        name, space, encoded = line.removeprefix(SIGNED).partition(" ")
+        if not line.startswith(SIGNED) or not space:
             raise CheckpointError("a signature line is malformed")
         _check_name(name)
         signature = _decoded("a signature", encoded)
@@ -139,7 +127,8 @@ def verify_note(note: str, key: VerifierKey) -> str:
     return body
 
 
-def _parse_body(body: str) -> Checkpoint:
+def parse_body(body: str) -> Checkpoint:
+    """Read the text of a checkpoint; CheckpointError unless it is spelt in the one way there is."""
     lines = body.split("\n")
     if len(lines) != 4:
         raise CheckpointError("a checkpoint is an origin, a size and a root")
@@ -153,22 +142,15 @@ def _parse_body(body: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root)
 
 
-def sign(checkpoint: Checkpoint, name: str, private_key: Ed25519PrivateKey) -> str:
-    """Return the signed note of `checkpoint`; `name` must be its origin."""
-    if name != checkpoint.origin or _parse_body(checkpoint.body()) != checkpoint:
-        raise CheckpointError("a log signs its own well-formed checkpoints, under its origin")
-    return sign_note(checkpoint.body(), name, private_key)
-
-
 def parse(text: str) -> Checkpoint:
     """Read a signed checkpoint without checking who signed it."""
-    return _parse_body(_split_note(text)[0])
+    return parse_body(_split_note(text)[0])
 
 
 def verify(text: str, vkey: str) -> Checkpoint:
     """Return the checkpoint in `text` if the log `vkey` signed it and it is that log's own."""
     key = parse_vkey(vkey)
-    checkpoint = _parse_body(verify_note(text, key))
+    checkpoint = parse_body(verify_note(text, key))
     if checkpoint.origin != key.name:
         raise CheckpointError("the checkpoint is of another origin than the key")
     return checkpoint

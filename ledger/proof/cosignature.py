@@ -5,14 +5,14 @@ have seen by then, and it extends all that I saw before". It stands as one more 
 """
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.proof import checkpoint
-from ledger.proof.checkpoint import CheckpointError, VerifierKey, signature_line, signatures_of
+from ledger.proof.checkpoint import CheckpointError, VerifierKey, signatures_of
 
 COSIGNATURE = b"\x04"
 MAX_TIME = 2**63 - 1
-_TIME_BYTES, _SIGNATURE_BYTES = 8, 64
+TIME_BYTES, _SIGNATURE_BYTES = 8, 64
 
 
 def vkey(name: str, public_key: Ed25519PublicKey) -> str:
@@ -25,19 +25,9 @@ def parse_vkey(text: str) -> VerifierKey:
     return checkpoint.parse_vkey(text, COSIGNATURE)
 
 
-def _message(body: str, timestamp: int) -> bytes:
+def cosigned_message(body: str, timestamp: int) -> bytes:
+    """Return what a witness signs: the text of a checkpoint and a time in seconds since 1970."""
     return f"cosignature/v1\ntime {timestamp}\n{body}".encode()
-
-
-def cosign(body: str, name: str, private_key: Ed25519PrivateKey, timestamp: int) -> str:
-    """Return the signature line, newline included, of the witness `name` below a checkpoint with the text `body`.
-
-    `timestamp` is in seconds since 1970. To be appended to the note as it is.
-    """
-    if not 0 <= timestamp <= MAX_TIME or not body.endswith("\n"):
-        raise CheckpointError("a cosignature takes a whole text and a time from 0 to 2**63 - 1")
-    signature = timestamp.to_bytes(_TIME_BYTES, "big") + private_key.sign(_message(body, timestamp))
-    return signature_line(vkey(name, private_key.public_key()), signature)
 
 
 def cosigned_at(note: str, witness: VerifierKey) -> int | None:
@@ -48,11 +38,11 @@ def cosigned_at(note: str, witness: VerifierKey) -> int | None:
     body, signatures = signatures_of(note, witness)
     times = []
     for signature in signatures:
-        timestamp = int.from_bytes(signature[:_TIME_BYTES], "big")
-        if len(signature) != _TIME_BYTES + _SIGNATURE_BYTES or timestamp > MAX_TIME:
+        timestamp = int.from_bytes(signature[:TIME_BYTES], "big")
+        if len(signature) != TIME_BYTES + _SIGNATURE_BYTES or timestamp > MAX_TIME:
             raise CheckpointError(f"a cosignature of {witness.name} is malformed")
         try:
-            witness.public_key.verify(signature[_TIME_BYTES:], _message(body, timestamp))
+            witness.public_key.verify(signature[TIME_BYTES:], cosigned_message(body, timestamp))
         except (InvalidSignature, UnicodeEncodeError) as error:
             raise CheckpointError(f"the cosignature of {witness.name} does not verify") from error
         times.append(timestamp)

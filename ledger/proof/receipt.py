@@ -10,9 +10,7 @@
 The extra data proves nothing by itself. Here it is what is hashed: it must be the entry that stands at the index.
 """
 
-import base64
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +38,6 @@ class Receipt:
     path: tuple[bytes, ...]
     note: str
     leaf: bytes | None = None
-
-
-def write(index: int, path: Sequence[bytes], note: str, leaf: bytes | None = None) -> str:
-    """Return the text of the proof that `leaf` stands at `index` in the tree of the signed checkpoint `note`."""
-    extra = [] if leaf is None else [f"extra {base64.b64encode(leaf).decode()}"]
-    hashes = [base64.b64encode(item).decode() for item in path]
-    return "\n".join([HEADER, *extra, f"index {index}", *hashes, "", note])
 
 
 def parse(text: str) -> Receipt:

@@ -4,8 +4,6 @@ Tile (L, N) holds up to 256 hashes of level 8L, those of the subtrees N*256 .. N
 is partial and carries its width in its path. Bundle N holds the entries of tile (0, N).
 """
 
-from collections.abc import Iterable
-
 from ledger.proof.merkle import ProofError
 
 TILE_HEIGHT = 8
@@ -33,16 +31,6 @@ def _numbered(index: int, width: int) -> str:
     while index := index // 1000:
         text = f"x{index % 1000:03}/{text}"
     return text if width == TILE_WIDTH else f"{text}.p/{width}"
-
-
-def encode_bundle(entries: Iterable[bytes]) -> bytes:
-    """Return the entry bundle of `entries`: each behind its length as two big-endian bytes."""
-    parts = []
-    for entry in entries:
-        if len(entry) > 0xFFFF:
-            raise ProofError("an entry is longer than 65535 bytes")
-        parts += [len(entry).to_bytes(2, "big"), entry]
-    return b"".join(parts)
 
 
 def decode_bundle(data: bytes) -> list[bytes]:

@@ -169,7 +169,7 @@ class Verification:
         rooted = self._compare_root(cut_short=cut_short)
         for what, note, known in self._known:
             self._compare(what, note, known, rooted=rooted)
-        self._compare_anchors(rooted=rooted)
+        self._compare_anchors()
         report.sealed = self._signed and rooted and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}
         return report
 
@@ -177,19 +177,18 @@ class Verification:
         """Return the balance of an institutional account after the entries so far, in minor units."""
         return self._replay.balances.get(account, 0)
 
-    def _compare_anchors(self, *, rooted: bool) -> None:
+    def _compare_anchors(self) -> None:
         """Say whether this history leads through every root that was anchored."""
         report, note = self.report, [self._note] if self._note else []
         size = self.head.size if self.head else self.size
-        known = {at: root for at, root in self._anchors.items() if at in self._roots and (rooted or at <= self.size)}
         for at, root in self._anchors.items():
             if at > size:
                 message = f"{at} entries were anchored on chain: there is more than is shown here"
                 report.add("BEHIND_ANCHOR", self.size, message, *note)
-            elif at in known and self._roots[at] != root:
+            elif self._roots.get(at, root) != root:
                 message = f"the chain has a root of the first {at} entries that this log never had"
                 report.add("SPLIT_VIEW", None, message, *note)
-        unseen = [at for at in self._anchors if at <= size and at not in known]
+        unseen = [at for at in self._anchors if at <= size and at not in self._roots]
         if unseen:
             report.unchecked.append(f"whether this log extends {len(unseen)} of the anchors on chain")
         elif self._anchors and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}:

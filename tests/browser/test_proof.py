@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page
 
 from ledger.proof import checkpoint, cosignature, merkle, receipt
-from ledger.proving import inclusion_proof
+from ledger.proving import inclusion_proof, write_receipt
+from ledger.signing import cosign
 from tests.browser.site import Site
 from tests.proof.logs import KEY, VKEY, day, signed
 
@@ -35,7 +36,7 @@ def receipts_of_a_day() -> list[tuple[str, bytes]]:
                 return merkle.root_of(hashes[index << level : (index + 1) << level])
 
             path = inclusion_proof(seq, size, node)
-            found.append((receipt.write(seq, path, note, lines[seq]), lines[seq]))
+            found.append((write_receipt(seq, path, note, lines[seq]), lines[seq]))
     return found
 
 
@@ -61,7 +62,7 @@ def test_the_program_checks_what_witnesses_signed(site: Site) -> None:
     vkey = cosignature.vkey("press", witness.public_key())
     head = note.split("\n\n")[0] + "\n"
     for body, state in ((head, "ok"), (head.replace("\n", "\n1", 1), "failed")):
-        cosigned = text + cosignature.cosign(body, "press", witness, 1_700_000_000)
+        cosigned = text + cosign(body, "press", witness, 1_700_000_000)
         found = call("verify", cosigned, {"vkey": VKEY, "witnesses": [{"name": "press", "vkey": vkey}]})
         assert found["checks"]["witnesses"]["state"] == state
         assert state == "failed" or found["facts"]["cosigned"][0]["name"] == "press"

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger import proving
 from ledger.log.submission import request_body
 from ledger.proof import checkpoint, merkle
-from ledger.proof.checkpoint import Checkpoint, sign_note
+from ledger.proof.checkpoint import Checkpoint
+from ledger.signing import sign_note
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ledger.log.checkpoints import Cosignature
 from ledger.log.cosigning import FIRST_WAIT, LONGEST_WAIT, Standing, Submission
 from ledger.log.submission import Submit, Unreachable
 from ledger.log.witness import PLAIN, SIZE, Reply
-from ledger.proof import cosignature
+from ledger.signing import cosign
 from tests.factories import CITY, Installation, grow
 from tests.log.witnesses import Friend, rule
 
@@ -96,7 +96,7 @@ def test_all_witnesses_are_asked_for_one_checkpoint(installation: Installation) 
 
 
 def _stranger(note: str) -> str:
-    return cosignature.cosign(note.rpartition("\n\n")[0] + "\n", "stranger.example/w", Ed25519PrivateKey.generate(), 1)
+    return cosign(note.rpartition("\n\n")[0] + "\n", "stranger.example/w", Ed25519PrivateKey.generate(), 1)
 
 
 def test_signatures_of_others_are_left_out(installation: Installation) -> None:
@@ -127,7 +127,7 @@ def _wrong(installation: Installation, friend: Friend, kind: str) -> Submit:
                 other = session.get_one(seal.SignedCheckpoint, (CITY, 0)).note
             key = friend.witness.key
             assert key is not None
-            return reply._replace(body=cosignature.cosign(other.rpartition("\n\n")[0] + "\n", key.name, key.signer, 1))
+            return reply._replace(body=cosign(other.rpartition("\n\n")[0] + "\n", key.name, key.signer, 1))
         return reply._replace(body={"none": "", "noise": "— a\n", "html": "<html>\n\n</html>"}[kind])
 
     return submit

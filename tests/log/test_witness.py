@@ -19,8 +19,9 @@ from ledger.book.cities import KeyRing
 from ledger.db import Database
 from ledger.log.submission import request_body
 from ledger.log.witness import MAX_PROOF_LINES, PLAIN, SIZE, Reply, Witness, WitnessExists
-from ledger.proof.checkpoint import CheckpointError, VerifierKey, sign_note
+from ledger.proof.checkpoint import CheckpointError, VerifierKey
 from ledger.proof.cosignature import cosigned_at, parse_vkey
+from ledger.signing import sign_note
 from tests.counts import scale
 from tests.factories import CITY, START, Clock, Installation, grow
 from tests.log.outsiders import Outsider

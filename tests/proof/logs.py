@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.proof import checkpoint, handles
 from ledger.proof.encoding import base32_lower, canonical, timestamp
 from ledger.proof.merkle import leaf_hash, root_of
+from ledger.signing import sign
 
 START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 ORIGIN = "khon-kaen.example/log"
@@ -116,7 +117,7 @@ def signed(lines: Sequence[bytes], size: int | None = None, key: Ed25519PrivateK
     """Return a checkpoint over the first `size` lines."""
     size = len(lines) if size is None else size
     head = checkpoint.Checkpoint(ORIGIN, size, root_of(map(leaf_hash, lines[:size])))
-    return checkpoint.sign(head, ORIGIN, key)
+    return sign(head, ORIGIN, key)
 
 
 def write(folder: Path, lines: Sequence[bytes], note: str | None = None, openings: Sequence[bytes] = ()) -> Path:

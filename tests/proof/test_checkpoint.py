@@ -10,13 +10,12 @@ from ledger.proof.checkpoint import (
     CheckpointError,
     parse,
     parse_vkey,
-    sign,
-    sign_note,
     verify,
     verify_note,
     vkey,
 )
 from ledger.proof.merkle import EMPTY_ROOT
+from ledger.signing import sign, sign_note
 from tests.proof.logs import KEY, ORIGIN, VKEY
 
 # The example of Go's sumdb/note package, key and note.

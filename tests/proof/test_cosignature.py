@@ -8,8 +8,9 @@ from tlog_scales.signing import Vkey
 from tlog_scales.tlog import Checkpoint as TheirCheckpoint
 
 from ledger.proof import checkpoint
-from ledger.proof.checkpoint import CheckpointError, signature_line
-from ledger.proof.cosignature import MAX_TIME, cosign, cosigned_at, parse_vkey, vkey
+from ledger.proof.checkpoint import CheckpointError
+from ledger.proof.cosignature import MAX_TIME, cosigned_at, parse_vkey, vkey
+from ledger.signing import cosign, signature_line
 from tests.proof.logs import KEY, VKEY, day, signed
 from tests.proof.vectors import ABSENT_WITNESS, ARCHE, ARCHE_COSIGNED_AT, ARCHE_VKEY, WITNESSES
 

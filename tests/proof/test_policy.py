@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.proof import checkpoint, cosignature
 from ledger.proof.checkpoint import CheckpointError
 from ledger.proof.policy import Policy, PolicyError, parse
+from ledger.signing import cosign
 from tests.proof.logs import ORIGIN, VKEY, day, signed
 from tests.proof.vectors import ABSENT_WITNESS, ARCHE, ARCHE_COSIGNED_AT, ARCHE_VKEY, WITNESSES
 
@@ -63,9 +64,9 @@ def test_a_wrong_cosignature_of_a_known_witness_refuses_the_note() -> None:
     """Even where the others would do."""
     policy, note = read(EXAMPLE), signed(day().lines())
     body = checkpoint.parse(note).body()
-    lines = {name: cosignature.cosign(body, f"{name}.example", key, 7) for name, key in KEYS.items()}
+    lines = {name: cosign(body, f"{name}.example", key, 7) for name, key in KEYS.items()}
     assert policy.cosigners(note + lines["X1"] + lines["Y3"]) == {"X1": 7, "Y3": 7}
-    wrong = cosignature.cosign(body.replace("\n1", "\n2", 1), "X2.example", KEYS["X2"], 7)
+    wrong = cosign(body.replace("\n1", "\n2", 1), "X2.example", KEYS["X2"], 7)
     with pytest.raises(CheckpointError):
         policy.cosigners(note + lines["X1"] + wrong)
 

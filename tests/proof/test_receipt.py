@@ -10,7 +10,8 @@ from ledger.proof import checkpoint, receipt
 from ledger.proof.checkpoint import CheckpointError
 from ledger.proof.encoding import EncodingError, canonical
 from ledger.proof.merkle import ProofError, leaf_hash, root_of
-from ledger.proving import inclusion_proof
+from ledger.proving import inclusion_proof, write_receipt
+from ledger.signing import sign
 from tests.counts import scale
 from tests.proof.logs import KEY, ORIGIN, VKEY, Log, day, edited, signed
 
@@ -27,7 +28,7 @@ def proof(index: int, size: int = len(LINES)) -> list[bytes]:
 
 def text_of(index: int, size: int = len(LINES)) -> str:
     """Return the receipt of an entry of the day."""
-    return receipt.write(index, proof(index, size), signed(LINES, size), LINES[index])
+    return write_receipt(index, proof(index, size), signed(LINES, size), LINES[index])
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, len(LINES)])
@@ -37,7 +38,7 @@ def test_a_receipt_proves_its_entry(size: int) -> None:
         read = receipt.parse(text_of(index, size))
         head, entry = receipt.verify(read, VKEY)
         assert (head.size, entry["seq"], canonical(entry)) == (size, index, LINES[index])
-        assert receipt.write(read.index, read.path, read.note, read.leaf) == text_of(index, size)
+        assert write_receipt(read.index, read.path, read.note, read.leaf) == text_of(index, size)
         InclusionProof(index, size, list(read.path)).check(leaf_hash(LINES[index]), head.root)
 
 
@@ -49,7 +50,7 @@ def test_the_form_is_that_of_the_specification() -> None:
     assert lines[2] == "index 5"
     assert len(lines[3]) == 44
     assert text_of(5).endswith("\n\n" + NOTE)
-    bare = receipt.write(5, proof(5), NOTE)
+    bare = write_receipt(5, proof(5), NOTE)
     assert bare == text_of(5).replace(lines[1] + "\n", "")
     published = (
         "c2sp.org/tlog-proof@v1\nextra YWdl\nindex 73894\ngSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=\n\nnote\n"
@@ -60,7 +61,7 @@ def test_the_form_is_that_of_the_specification() -> None:
 
 def test_an_entry_may_come_from_elsewhere() -> None:
     """A receipt without extra data needs it; one with extra data must carry the same."""
-    bare = receipt.parse(receipt.write(5, proof(5), NOTE))
+    bare = receipt.parse(write_receipt(5, proof(5), NOTE))
     assert receipt.verify(bare, VKEY, LINES[5])[1]["seq"] == 5
     with pytest.raises(ProofError, match="carries no entry"):
         receipt.verify(bare, VKEY)
@@ -75,15 +76,13 @@ def test_an_entry_may_come_from_elsewhere() -> None:
 def test_a_receipt_of_another_log_or_signer_is_refused() -> None:
     """A stranger's key, another origin; without a key nothing is said about who signed."""
     stranger = Ed25519PrivateKey.from_private_bytes(b"stranger" * 4)
-    foreign = receipt.parse(receipt.write(5, proof(5), signed(LINES, key=stranger), LINES[5]))
+    foreign = receipt.parse(write_receipt(5, proof(5), signed(LINES, key=stranger), LINES[5]))
     assert receipt.verify(foreign, None)[0].origin == ORIGIN
     with pytest.raises(CheckpointError):
         receipt.verify(foreign, VKEY)
     other = checkpoint.Checkpoint("other.example/log", len(LINES), root_of(HASHES))
     with pytest.raises(CheckpointError):
-        receipt.verify(
-            receipt.parse(receipt.write(5, proof(5), checkpoint.sign(other, other.origin, KEY), LINES[5])), VKEY
-        )
+        receipt.verify(receipt.parse(write_receipt(5, proof(5), sign(other, other.origin, KEY), LINES[5])), VKEY)
 
 
 def test_what_is_proven_must_be_an_entry_in_its_place() -> None:
@@ -97,8 +96,8 @@ def test_what_is_proven_must_be_an_entry_in_its_place() -> None:
         (edited(entry, seq=1), ProofError),
     ):
         with pytest.raises(why):
-            receipt.verify(receipt.parse(receipt.write(0, [], signed([line]), line)), VKEY)
-    assert receipt.verify(receipt.parse(receipt.write(0, [], signed([entry]), entry)), VKEY)[1] == log.leaves[0]
+            receipt.verify(receipt.parse(write_receipt(0, [], signed([line]), line)), VKEY)
+    assert receipt.verify(receipt.parse(write_receipt(0, [], signed([entry]), entry)), VKEY)[1] == log.leaves[0]
 
 
 def test_no_changed_receipt_is_accepted() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ledger.proof import checkpoint
 
 FILES = sorted(Path(checkpoint.__file__).parent.glob("*.py"))
-MAX_LINES = 1_520
+MAX_LINES = 1_500
 
 
 def test_the_judge_has_few_lines() -> None:

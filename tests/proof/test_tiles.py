@@ -5,7 +5,8 @@ from tlog_scales.reader import Tile as TheirTile
 from tlog_scales.tiles import tile_path as their_path
 
 from ledger.proof.merkle import ProofError
-from ledger.proof.tiles import decode_bundle, encode_bundle, entries_path, tile_path
+from ledger.proof.tiles import decode_bundle, entries_path, tile_path
+from ledger.proving import encode_bundle
 
 
 def test_paths_are_those_of_the_specification() -> None:

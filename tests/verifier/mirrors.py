@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ledger.proof.merkle import leaf_hash, root_of
-from ledger.proof.tiles import encode_bundle, entries_path, tile_path
+from ledger.proof.tiles import entries_path, tile_path
+from ledger.proving import encode_bundle
 from tests.proof.logs import VKEY, Log, signed
 
 

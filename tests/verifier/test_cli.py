@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.proof import checkpoint, cosignature, receipt
+from ledger.proof import checkpoint, cosignature
 from ledger.proof.merkle import leaf_hash, root_of
-from ledger.proving import inclusion_proof
+from ledger.proving import inclusion_proof, write_receipt
+from ledger.signing import cosign
 from ledger.verifier import run
 from ledger.verifier.cli import main
 from ledger.verifier.summary import Bar, amount
@@ -26,7 +27,7 @@ WITNESSES = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for numb
 
 def cosigned(*witnesses: int) -> str:
     """Return the day's checkpoint with the cosignatures of these witnesses."""
-    lines = [cosignature.cosign(checkpoint.parse(NOTE).body(), f"w{at}.example", WITNESSES[at], 7) for at in witnesses]
+    lines = [cosign(checkpoint.parse(NOTE).body(), f"w{at}.example", WITNESSES[at], 7) for at in witnesses]
     return NOTE + "".join(lines)
 
 
@@ -43,7 +44,7 @@ def receipt_of(index: int, note: str = NOTE, leaf: bytes | None = None) -> str:
     """Return the receipt of an entry of the day."""
     hashes = [leaf_hash(line) for line in LINES]
     path = inclusion_proof(index, len(LINES), lambda level, at: root_of(hashes[at << level : (at + 1) << level]))
-    return receipt.write(index, path, note, LINES[index] if leaf is None else leaf)
+    return write_receipt(index, path, note, LINES[index] if leaf is None else leaf)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:

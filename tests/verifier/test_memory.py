@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.proof import checkpoint
 from ledger.proof.merkle import leaf_hash, root_of
 from ledger.proof.report import Report
+from ledger.signing import sign
 from ledger.verifier import run
 from ledger.verifier.memory import Memory, MemoryFault
 from ledger.verifier.run import Wishes, verify
@@ -99,7 +100,7 @@ def test_the_key_first_seen_is_pinned(tmp_path: Path, memory: Memory) -> None:
         assert verify(site.url, Wishes()).ok
         assert codes(verify(site.url, Wishes(memory=memory))) == {"BAD_SIGNATURE"}
         other = checkpoint.Checkpoint("other.example/log", len(LOG), root_of(map(leaf_hash, LOG)))
-        (tmp_path / "log" / "checkpoint").write_text(checkpoint.sign(other, other.origin, KEY), "utf-8")
+        (tmp_path / "log" / "checkpoint").write_text(sign(other, other.origin, KEY), "utf-8")
         (tmp_path / "log" / "vkey").write_text(checkpoint.vkey(other.origin, KEY.public_key()), "utf-8")
         moved = verify(site.url, Wishes(memory=memory))
         assert codes(moved) == {"BAD_SIGNATURE"}

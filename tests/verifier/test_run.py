@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.proof import checkpoint
 from ledger.proof.report import CODES, KEPT_PER_CODE, Report
+from ledger.signing import sign
 from ledger.verifier.cli import main
 from ledger.verifier.run import verify_export
 from tests.counts import scale
@@ -177,7 +178,7 @@ def test_keys_and_signatures_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert set(verify_export(folder, vkey=stranger).counts) == {"BAD_SIGNATURE"}
     assert set(verify_export(folder, vkey="rubbish").counts) == {"BAD_SIGNATURE"}
     foreign = checkpoint.Checkpoint("another.example/log", len(LINES), checkpoint.parse(signed(LINES)).root)
-    for note in (signed(LINES, key=STRANGER), checkpoint.sign(foreign, foreign.origin, KEY), "rubbish"):
+    for note in (signed(LINES, key=STRANGER), sign(foreign, foreign.origin, KEY), "rubbish"):
         assert set(verify_lines(tmp_path / "other", LINES, note).counts) == {"BAD_SIGNATURE"}
     (folder / "vkey").write_text(stranger, "utf-8")
     (folder / "checkpoint").write_text(signed(LINES, key=STRANGER), "utf-8")

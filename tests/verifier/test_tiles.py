@@ -11,7 +11,8 @@ from tlog_scales.writer import TilesWriter
 
 from ledger.proof import checkpoint
 from ledger.proof.merkle import leaf_hash
-from ledger.proof.tiles import encode_bundle, entries_path, tile_path
+from ledger.proof.tiles import entries_path, tile_path
+from ledger.proving import encode_bundle
 from ledger.verifier.run import verify_export
 from ledger.verifier.source import SourceError
 from ledger.verifier.web import Website
