@@ -2,7 +2,8 @@
 
 A tile of level L and index N holds 256 hashes of the tree's level 8·L; it is written once, when it is full, and
 its root stands beside it, being one hash of the tile above. What no full tile covers yet is read from the last
-few rows. Any proof costs one statement of a few index look-ups, however large the tree has grown.
+few rows, but for the right edge of the whole log, which its head keeps as the frontier. Any proof costs one statement
+of a few index look-ups, however large the tree has grown.
 Geometry: C2SP tlog-tiles. Proofs: RFC 9162 §2.1.3 and §2.1.4.
 """
 
@@ -11,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, Text, select
+from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.db import Base
-from ledger.proof.merkle import EMPTY_ROOT, root_of
+from ledger.proof.merkle import EMPTY_ROOT, Frontier, root_of
 from ledger.proving import NodeReader, consistency_proof, inclusion_proof, range_root
 from ledger.rows import Rows, ask
 
@@ -34,6 +35,7 @@ class Tile(Base):
     """A full tile: 256 hashes end to end, and the root over them."""
 
     __tablename__ = "tiles"
+    __table_args__ = (Index("tiles_roots", "city", "level", "index", "root"),)
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
     level: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -94,71 +96,97 @@ def _read(session: Session, city: str, size: int, compute: Callable[[NodeReader]
 
     It runs twice: first to tell which nodes it asks for, then with them.
     """
-    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    spans: dict[_Part, tuple[int, int]] = {}
 
     def note(level: int, index: int) -> bytes:
-        place, start, stop = _span(level, index)
-        known = spans.get(place, (start, stop))
-        spans[place] = min(known[0], start), max(known[1], stop)
+        part, start, stop = _place(level, index, size)
+        known = spans.get(part, (start, stop))
+        spans[part] = min(known[0], start), max(known[1], stop)
         return bytes(HASH_BYTES)
 
     compute(note)
-    found = _fetch(session, city, size, spans)
+    found, peaks = _fetch(session, city, size, spans)
 
     def node(level: int, index: int) -> bytes:
-        place, start, stop = _span(level, index)
-        first, row = found[place]
-        part = row[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]
-        return _known_root(part) if place[0] else _perfect_root(part)
+        part, start, stop = _place(level, index, size)
+        if part.is_edge and peaks:
+            return peaks[(size >> level + 1).bit_count()]  # those of the larger subtrees stand before it
+        first, row = found[part]
+        if part.level and len(row) == WIDTH * HASH_BYTES:  # a full tile, whose nodes many proofs need
+            inner = level % HEIGHT
+            at = (index & (WIDTH >> inner) - 1) * HASH_BYTES
+            return _known_levels(row)[inner][at : at + HASH_BYTES]
+        row = row[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]
+        return (_known_levels if part.level else _levels)(row)[-1]
 
     return compute(node)
 
 
-def _span(level: int, index: int) -> tuple[tuple[int, int], int, int]:
-    """The tile (level, index) that a node lies in, and the hashes of the tile's level that the node spans."""
+class _Part(NamedTuple):
+    """Some nodes of one tile: those on the right edge of the tree, or those within."""
+
+    level: int
+    tile: int
+    is_edge: bool
+
+
+def _place(level: int, index: int, size: int) -> tuple[_Part, int, int]:
+    """Where a node of the tree over `size` leaves lies, and the hashes of the tile's level that it spans."""
     tile_level, inner = divmod(level, HEIGHT)
-    start = index << inner
-    return (tile_level, start // WIDTH), start, start + (1 << inner)
+    start, width = index << inner, size >> level
+    is_edge = width % 2 == 1 and index == width - 1
+    return _Part(tile_level, start // WIDTH, is_edge), start, start + (1 << inner)
 
 
 def _fetch(
-    session: Session, city: str, size: int, spans: dict[tuple[int, int], tuple[int, int]]
-) -> dict[tuple[int, int], tuple[int, bytes]]:
-    """The hashes of some spans, end to end, and which is the first.
+    session: Session, city: str, size: int, spans: dict[_Part, tuple[int, int]]
+) -> tuple[dict[_Part, tuple[int, bytes]], tuple[bytes, ...]]:
+    """The hashes of some spans, end to end, and which is the first; and all nodes on the right edge, if they are kept.
 
-    A tile that is full by now is one row, of another each hash is one; which it is, the statement itself finds out
-    where the tree over `size` leaves does not tell.
+    The statement itself finds out what the caller cannot know: whether the log still ends at `size`, so that the right
+    edge is what its head keeps, and whether a tile is full by now and one row, while of others each hash is one.
     """
+    numbered = list(spans.items())
     queries: list[str] = []
     parameters: list[str | int] = []
-    for (level, index), (start, stop) in spans.items():
-        tile = (city, level, index)
-        queries.append(_FULL)
-        parameters += tile
-        if (index + 1) * WIDTH > size >> HEIGHT * level:
-            queries.append(_ROOTS if level else _LEAVES)
-            parameters += (city, level - 1, start, stop, *tile) if level else (city, start, stop, *tile)
-    parts: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
-    for level, first, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
-        parts.setdefault((level, first // WIDTH), []).append((first, row))
-    return {place: (min(rows)[0], b"".join([row for _, row in sorted(rows)])) for place, rows in parts.items()}
+    for number, (part, (start, stop)) in enumerate(numbered):
+        tile, at_head = (city, part.level, part.tile), (city, size) if part.is_edge else ()
+        kept = _UNLESS_KEPT if part.is_edge else ""
+        queries.append(f"SELECT {number}, {_FULL}{kept}")
+        parameters += *tile, *at_head
+        if (part.tile + 1) * WIDTH > size >> HEIGHT * part.level:
+            queries.append(f"SELECT {number}, {_ROOTS if part.level else _LEAVES}{kept}")
+            rows = (city, part.level - 1, start, stop) if part.level else (city, start, stop)
+            parameters += *rows, *tile, *at_head
+    if any(part.is_edge for part in spans):
+        queries.append(_KEPT)
+        parameters += city, size
+    rows_of: dict[int, list[tuple[int, bytes]]] = {}
+    for number, first, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
+        rows_of.setdefault(number, []).append((first, row))
+    kept_edge = rows_of.pop(-1, None)
+    peaks = Frontier.from_bytes(bytes(kept_edge[0][1])).peaks if kept_edge else ()
+    found = {numbered[number][0]: rows for number, rows in rows_of.items()}
+    return {part: (min(rows)[0], b"".join([row for _, row in sorted(rows)])) for part, rows in found.items()}, peaks
 
 
-def _perfect_root(row: bytes) -> bytes:
-    """The root over hashes end to end, a power of two of them."""
+def _levels(row: bytes) -> list[bytes]:
+    """Hashes end to end, a power of two of them, and the nodes above them, level by level up to the root."""
+    levels = [row]
     while len(row) > HASH_BYTES:
         pairs = range(0, len(row), 2 * HASH_BYTES)
         row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
-    return row
+        levels.append(row)
+    return levels
 
 
-_known_root = lru_cache(maxsize=2_048)(_perfect_root)
+_known_levels = lru_cache(maxsize=256)(_levels)
 """The same, remembered, for what stands above many leaves and hence in many proofs. It depends on nothing but the bytes
-given; at most 4 KiB each."""
+given; at most 24 KiB each."""
 
-_FULL = f'SELECT level, "index" * {WIDTH}, hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
-_NOT_FULL = 'AND NOT EXISTS (SELECT 1 FROM tiles WHERE city = ? AND level = ? AND "index" = ?)'
-_ROOTS = f"""
-SELECT level + 1, "index", root FROM tiles WHERE city = ? AND level = ? AND "index" >= ? AND "index" < ? {_NOT_FULL}
-"""
-_LEAVES = f"SELECT 0, seq, leaf_hash FROM entries WHERE city = ? AND seq >= ? AND seq < ? {_NOT_FULL}"
+_FULL = f'"index" * {WIDTH}, hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
+_UNLESS_FULL = 'AND NOT EXISTS (SELECT 1 FROM tiles WHERE city = ? AND level = ? AND "index" = ?)'
+_ROOTS = f'"index", root FROM tiles WHERE city = ? AND level = ? AND "index" >= ? AND "index" < ? {_UNLESS_FULL}'
+_LEAVES = f"seq, leaf_hash FROM entries WHERE city = ? AND seq >= ? AND seq < ? {_UNLESS_FULL}"
+_UNLESS_KEPT = " AND NOT EXISTS (SELECT 1 FROM heads WHERE city = ? AND size = ?)"
+_KEPT = "SELECT -1, size, frontier FROM heads WHERE city = ? AND size = ?"

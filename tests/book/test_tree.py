@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from ledger.book import tree
 from ledger.book.tree import Tile
 from ledger.proof import merkle
+from ledger.rows import Row
+from ledger.rows import ask as rows_of
 from tests.counts import scale
 from tests.factories import CITY, Installation, grow, install, leaf_data
 from tests.statements import asked
@@ -125,4 +127,48 @@ def test_tiles_of_the_second_level_hold_the_roots_of_the_first(sqlite_url: str, 
         for old in (1, 256, 40_000, size - 1, size, size + 1):
             proof = tree.consistency(session, CITY, old, size + 300)
             merkle.verify_consistency(old, size + 300, tree.root_at(session, CITY, old), head, proof)
+    made.close()
+
+
+def _rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each statement of the tree gives from now on."""
+    found: list[int] = []
+
+    def ask(*asked: object) -> list[Row]:
+        rows = rows_of(*asked)  # type: ignore[arg-type]
+        found.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(tree, "ask", ask)
+    return found
+
+
+def test_at_its_head_a_log_of_any_size_reads_few_rows(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right edge is one row, the head's; a full tile is one; and an older tree is still proved from its hashes."""
+    found = _rows_read(monkeypatch)
+    for size in (256, 257, 383, 511, 512, 767):
+        grow(installation, (size,))
+        with installation.read() as session:
+            root = tree.root_at(session, CITY, size)
+            assert found == [1]
+            assert root == merkle.root_of(_hashes(size))
+            _check_inclusion(session, 3, size, root)
+            assert max(found) <= 3, (size, found)
+            assert tree.root_at(session, CITY, size - 1) == merkle.root_of(_hashes(size - 1))
+        found.clear()
+
+
+def test_roots_are_read_past_the_hashes_of_their_tiles(sqlite_url: str, tmp_path: Path) -> None:
+    """On SQLite the roots below a tile that is not full yet come out of an index, not out of rows of 8 KiB."""
+    made = install(sqlite_url, tmp_path)
+    grow(made, (1_100,))
+    with made.read() as session:
+        with asked(made.database) as found:
+            tree.inclusion(session, CITY, 3, 1_099)
+        (statement,) = found
+        places = ("x",) * statement.count("?")
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", places).all()
+    assert any("COVERING INDEX tiles_roots" in row[-1] for row in plan), plan
     made.close()
