@@ -3,15 +3,20 @@
 What it finds in a book that is not sound stands in `tests/faults/test_tamper_database.py`.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from ledger.book import accounts, audit, entries, transfers
+from ledger.book.seal import SignedCheckpoint
 from ledger.book.unit import Unit
+from ledger.proof.checkpoint import Checkpoint, verify
 from ledger.proof.merkle import leaf_hash, root_of
 from ledger.verifier.run import verify_export
 from tests.factories import CITY, Installation, add_city, live_through
+from tests.statements import asked
 
 
 def test_an_empty_city_is_sound(installation: Installation) -> None:
@@ -40,6 +45,30 @@ def test_the_pages_it_reads_make_no_difference(
         "expired": 0,
         "held": 200,
     }
+
+
+def test_each_checkpoint_is_verified_once_and_page_by_page(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log has as many checkpoints as batches: few of them are at hand, and none is judged again at the end."""
+    live_through(installation)
+    verified: Counter[str] = Counter()
+
+    def count(note: str, vkey: str) -> Checkpoint:
+        verified[note] += 1
+        return verify(note, vkey)
+
+    monkeypatch.setattr(audit, "verify", count)
+    monkeypatch.setattr(audit, "PAGE", 10)
+    with asked(installation.database) as found:
+        assert installation.audit().ok
+    with installation.read() as session:
+        notes = session.scalars(select(SignedCheckpoint.note).where(SignedCheckpoint.city == CITY)).all()
+    assert len(notes) > 5
+    assert verified == Counter(notes)
+    bounded = [one for one in found if "FROM checkpoints" in one and "checkpoints.size <= " in one]
+    assert len(bounded) >= len(installation.leaves()) // 10
+    assert not [one for one in found if "checkpoints.note" in one and one not in bounded]
 
 
 def test_it_comes_to_what_the_verifier_comes_to(installation: Installation, tmp_path: Path) -> None:
