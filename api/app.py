@@ -20,7 +20,7 @@ from api.log import routes as log_routes
 from api.log import witness as witness_routes
 from api.observability import Metrics
 from api.services import Services
-from ledger import logs, serving
+from ledger import logs, process, serving
 from ledger.config import ALL, Settings
 from ledger.installation import assemble
 from ledger.metrics import new_registry
@@ -41,10 +41,11 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     app = Flask("api", root_path=str(HERE), template_folder="web/templates", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.url_map.strict_slashes = False
+    is_worker = settings is None
     if settings is None:
         settings = Settings.from_environment()
         logs.configure(settings.log, edge.log_context)
-        serving.end_with_server()
+        serving.begin_worker(settings)
     metrics = Metrics(new_registry())
     installation = assemble(settings, clock, metrics)
     atexit.register(installation.close)
@@ -57,6 +58,8 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     web.register(app)
     problems.register(app, metrics.problem, web.problem_page)
     observability.register(app, metrics)
+    if is_worker:
+        process.collect_rarely()
     every_request = settings.access_log == ALL
     app.wsgi_app = Edge(app.wsgi_app, metrics, secure=known.secure, every_request=every_request)  # type: ignore[method-assign]
     return app

@@ -23,11 +23,11 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger import jobs, logs
+from ledger import jobs, logs, process
 from ledger.book import cities
 from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
-from ledger.config import FIGURES, Settings
+from ledger.config import FIGURES, OWN, Settings
 from ledger.installation import Installation, open_installation
 from ledger.log.public import PublicLog
 from ledger.observing import Observer
@@ -169,8 +169,16 @@ def _observer() -> Observer:
     return BookMetrics(new_registry())
 
 
-def end_with_server() -> None:
-    """To be called in a worker: it ends when the server that started it is gone, however that came about.
+def begin_worker(settings: Settings) -> None:
+    """To be called in a worker before it has threads: it takes its core and ends with the server."""
+    figures = os.environ.get(FIGURES)
+    if settings.cores == OWN and figures:
+        process.keep_to_one_core(Path(figures))
+    _end_with_server()
+
+
+def _end_with_server() -> None:
+    """This process ends when the server that started it is gone, however that came about.
 
     A server that is killed tells its workers nothing. Without this they would go on, and hold the port, so that no
     new server could start.
