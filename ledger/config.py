@@ -21,7 +21,7 @@ VARIABLES = {
     "KGO_LOG": "How log lines look: `json` or `text`; without it `text` on a terminal and `json` elsewhere.",
     "KGO_CHAIN_KEYS": "Private keys of the chain, `city/role=hex`, separated by commas; keystore files do as well.",
     "KGO_CHAIN_PASSWORD": "The password of the chain's keystore files.",
-    "KGO_CORES": "Where web processes run: `own` keeps each to a core of its own; without it `any`, as the system likes.",
+    "KGO_CORES": "Where web processes run: `own` keeps each to a core of its own; without it `any`.",
     "KGO_ACCESS_LOG": "Which requests get a log line: `all`, or `notable` (the default: failed and slow ones).",
 }
 

@@ -1,6 +1,6 @@
 """Starting the server, and telling each kind of user where to go.
 
-The WSGI server gets the application by its name, so that nothing here imports the HTTP layer. Its workers are
+The web server gets the application by its name, so that nothing here imports the HTTP layer. Its workers are
 separate processes; the jobs run beside them in this one.
 """
 
@@ -22,6 +22,7 @@ from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from ledger import jobs, logs, process
 from ledger.book import cities
@@ -36,9 +37,12 @@ from ledger.people.roles import Principal
 from ledger.programme import activities, posters
 from ledger.programme.activities import POSTER
 
-APPLICATION = "api.app:create_app"
+APPLICATION = "api.app:create_front"
+INTERFACE: dict[str, Any] = {"interface": "asgi"}
+"""What the application is to the web server."""
+
 THREADS = 64
-"""Requests in flight per worker; they wait for the city's writer, which answers a batch at a time."""
+"""Requests in Flask per worker; those that write wait for the city's writer, which answers a batch at a time."""
 
 KILL_SECONDS = 10
 """How long a worker may take to finish what it has begun, once it is to end."""
@@ -106,7 +110,6 @@ _SERVER_LOGS = {
 
 def _serve_http(host: str, port: int, workers: int) -> None:
     from granian import Granian
-    from granian.constants import Interfaces
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
@@ -114,15 +117,14 @@ def _serve_http(host: str, port: int, workers: int) -> None:
         APPLICATION,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
         factory=True,
         workers=workers,
-        blocking_threads=THREADS,
         respawn_failed_workers=True,
         log_level=LogLevels.error,
         log_dictconfig=_SERVER_LOGS,
         websockets=False,
         workers_kill_timeout=KILL_SECONDS,
+        **INTERFACE,
     ).serve()
 
 

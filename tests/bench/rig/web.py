@@ -43,8 +43,9 @@ def naive_app() -> Flask:
 
 
 def main(name: str, port: int, workers: int) -> None:
-    """Serve one of `APPLICATIONS` exactly as `kgo serve` serves the product."""
-    with mock.patch.object(serving, "APPLICATION", APPLICATIONS[name]):
+    """Serve one of `APPLICATIONS` as `kgo serve` serves the product, but as what it is: WSGI, on as many threads."""
+    interface = {"interface": "wsgi", "blocking_threads": serving.THREADS}
+    with mock.patch.multiple(serving, APPLICATION=APPLICATIONS[name], INTERFACE=interface):
         serving._serve_http("127.0.0.1", port, workers)
 
 
