@@ -14,7 +14,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import has_request_context, request
@@ -87,7 +87,7 @@ class Edge:
             return f"{self._prefix}-{next(self._numbers):x}"
         return given
 
-    def added(self, scheme: str | None) -> Sequence[tuple[str, str]]:
+    def added(self, scheme: str | None) -> tuple[tuple[str, str], ...]:
         """The headers of an answer whose maker says nothing of them."""
         return _STRICT_HEADERS if self._secure or scheme == "https" else HEADERS
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from werkzeug.routing import Rule
@@ -161,7 +162,7 @@ class Lane:
         ]
         if written.replayed:
             headers.append((writing.REPLAY_HEADER.lower().encode(), b"true"))
-        headers += [(name.lower().encode(), value.encode()) for name, value in self._edge.added(scheme)]
+        headers += _on_the_wire(self._edge.added(scheme))
         headers.append((b"x-request-id", given.encode()))
         await send({"type": "http.response.start", "status": operation.status, "headers": headers})
         await send({"type": "http.response.body", "body": written.body})
@@ -174,6 +175,11 @@ _JSON = JSON.encode()
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
+
+
+@cache
+def _on_the_wire(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers]
 
 
 async def _whole(receive: Receive) -> bytes:
