@@ -1,9 +1,10 @@
 """The outermost layer: every request gets an id, every answer the protecting headers; both are counted and timed.
 
-It is WSGI and knows nothing of the application but the route that a request met, so that it costs the same few
-microseconds whatever lies within. `X-Request-Id` of a request is kept if it is harmless, else one is made; it stands
-in the answer, in problems, and in each log line of the request. Lines about requests name the route and never the
-path, for a path may hold a one-time link or a learner's account.
+Around Flask it is WSGI and knows nothing of the application but the route that a request met, so that it costs the same
+few microseconds whatever lies within; the lane, which passes Flask by, asks it for the same. `X-Request-Id` of a
+request is kept if it is harmless, else one is made; it stands in the answer, in problems, and in each log line of the
+request. Lines about requests name the route and never the path, for a path may hold a one-time link or a learner's
+account.
 """
 
 from __future__ import annotations
@@ -80,14 +81,22 @@ class Edge:
         self._prefix = secrets.token_hex(5)
         self._numbers = itertools.count(1)
 
+    def id_of(self, given: str | None) -> str:
+        """The id of a request: the one that it came with, or a new one."""
+        if given is None or not _harmless(given):
+            return f"{self._prefix}-{next(self._numbers):x}"
+        return given
+
+    def added(self, scheme: str | None) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer whose maker says nothing of them."""
+        return _STRICT_HEADERS if self._secure or scheme == "https" else HEADERS
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         began = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID")
-        if given is None or not _harmless(given):
-            given = f"{self._prefix}-{next(self._numbers):x}"
+        given = self.id_of(environ.get("HTTP_X_REQUEST_ID"))
         environ[REQUEST_ID] = given
-        added = _STRICT_HEADERS if self._secure or environ.get("wsgi.url_scheme") == "https" else HEADERS
+        added = self.added(environ.get("wsgi.url_scheme"))
         status, length, met = 500, SMALL_BYTES + 1, None
 
         def start(line: str, headers: list[tuple[str, str]], *fault: Any) -> Callable[[bytes], object]:
@@ -103,16 +112,17 @@ class Edge:
             body = self._inner(environ, start)
             return body if length > SMALL_BYTES else _in_one_piece(body)
         finally:
-            self._note(environ, met, status, time.perf_counter() - began)
+            rule = getattr(met, "url_rule", None)
+            city = (getattr(met, "view_args", None) or {}).get("city")
+            route = UNMATCHED if rule is None else rule.rule
+            self.answered(given, environ["REQUEST_METHOD"], route, city, status, time.perf_counter() - began)
 
-    def _note(self, environ: WSGIEnvironment, met: Any, status: int, seconds: float) -> None:
-        rule = getattr(met, "url_rule", None)
-        route = UNMATCHED if rule is None else rule.rule
-        method = environ["REQUEST_METHOD"]
+    def answered(self, given: str, method: str, route: str, city: str | None, status: int, seconds: float) -> None:
+        """Count a request that was answered, and write its line if it gets one."""
         self._counting.request(method if method in METHODS else OTHER, route, status, seconds)
         if status >= 500 or seconds >= SLOW_SECONDS or self._every_request:
             duration_ms = round(seconds * 1000, 1)
-            facts = {**_facts(met, environ), "method": method, "route": route, "status": status}
+            facts = {**_facts(given, city), "method": method, "route": route, "status": status}
             log.log(
                 logging.WARNING if status >= 500 else logging.INFO,
                 "%s %s: %s in %s ms", method, route, status, duration_ms,
@@ -128,13 +138,11 @@ def request_id() -> str | None:
 
 def log_context() -> dict[str, Any]:
     """What a log line tells of the request that is being answered in this thread, if any is."""
-    return _facts(request, request.environ) if has_request_context() else {}
+    return _facts(request_id(), (request.view_args or {}).get("city")) if has_request_context() else {}
 
 
-def _facts(met: Any, environ: WSGIEnvironment) -> dict[str, Any]:
-    facts = {"request_id": environ.get(REQUEST_ID)}
-    city = (getattr(met, "view_args", None) or {}).get("city")
-    return {**facts, "city": city} if city else facts
+def _facts(given: str | None, city: str | None) -> dict[str, Any]:
+    return {"request_id": given, "city": city} if city else {"request_id": given}
 
 
 def _in_one_piece(body: Iterable[bytes]) -> Iterable[bytes]:

@@ -1,56 +1,68 @@
-"""The short way of a write through HTTP: past Flask, for requests that are plainly what they should be.
+"""The short way of a write through HTTP: past Flask and its threads, for requests that are plainly what they should be.
 
 A write by a program names its city and route in the path, bears a token, and brings JSON. Such a request needs neither
 cookies nor a query nor content negotiation, and the framework around it costs more than all that this process does
-for it otherwise. The lane takes these straight from the WSGI environment to the writer, which finds out within its
-transaction whom the token signs in. Whatever else comes, goes through Flask unread, and so does a body that is not
-right. When a request that the lane took is refused, Flask gets it after all with the refusal in its environment, and
-answers it as it answers every other.
+for it otherwise. The lane is what the server calls, in its event loop; it takes these requests straight to the writer,
+which finds out within its transaction whom the token signs in. While they wait for it, they take no thread, and no
+lock of the interpreter passes from one to the next. Whatever else comes, goes through Flask unread, in a thread, and so
+does a body that is not right. When a request that the lane took is refused, Flask gets it after all with the refusal in
+its scope, and answers it as it answers every other.
+
+Nothing in the lane may wait for a database or a disk: everybody would wait with it. So the first write of a city in a
+process goes through Flask, which makes the city known.
 
 Nothing may be attached to Flask's requests that a write depends on: the lane would pass it by.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
 
 from werkzeug.routing import Rule
 
 from api import auth, bodies, operations, writing
+from api.awaiting import Answers, Awaited
 from api.bodies import JSON
+from api.edge import Edge
 from api.operations import CITY, NO_STORE, Operation, Sent
 from api.services import CityFacts, Services
+from api.writing import Written
+from ledger.book.commands import Deferred, Outcome
 from ledger.errors import ValidationFailed
 from ledger.people import tokens
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-_REQUEST = "werkzeug.request"
-"""Where Flask leaves its request, and those around the application look for the route that it met."""
-
-
-class Met(NamedTuple):
-    """The route that a request met."""
-
-    url_rule: Rule
-    view_args: dict[str, str]
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application, version 3."""
 
 
 class _Route(NamedTuple):
     operation: Operation
-    rule: Rule
-    status: str
+    rule: str
+
+
+class _Taken(NamedTuple):
+    """A request that the lane takes: where it goes, and its headers."""
+
+    route: _Route
+    facts: CityFacts
+    length: int
+    headers: dict[bytes, bytes]
 
 
 class Lane:
-    """A WSGI application around Flask's.
+    """An ASGI application around Flask's.
 
     Args:
         flask: answers what the lane does not take.
+        edge: what every answer has.
         known: the application's services.
         prefix: what stands before every path of the operations.
         rules: Flask's rule of each operation.
@@ -59,76 +71,134 @@ class Lane:
 
     def __init__(
         self,
-        flask: WSGIApplication,
+        flask: Application,
+        edge: Edge,
         known: Services,
         prefix: str,
         rules: Iterable[tuple[Operation, Rule]],
         max_body_bytes: int,
     ) -> None:
         self._flask = flask
+        self._edge = edge
         self._known = known
         self._max_body_bytes = max_body_bytes
         self._start = f"{prefix}{CITY.partition('<')[0]}"
         self._routes = {
-            operation.path.removeprefix(CITY): _Route(
-                operation,
-                rule,
-                f"{operation.status} {HTTPStatus(operation.status).phrase.upper()}",
-            )
+            operation.path.removeprefix(CITY): _Route(operation, rule.rule)
             for operation, rule in rules
             if _is_taken(operation)
         }
+        self._answers: Answers | None = None
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path: str = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(self._start):
-            return self._flask(environ, start_response)
-        city, slash, rest = path[len(self._start) :].partition("/")
-        route = self._routes.get(slash + rest)
-        authorization = environ.get("HTTP_AUTHORIZATION")
-        length = environ.get("CONTENT_LENGTH", "")
-        if (
-            route is None
-            or authorization is None
-            or not city
-            or not path.isascii()
-            or environ.get("CONTENT_TYPE") != JSON
-            or environ.get("QUERY_STRING")
-            or not (length.isascii() and length.isdigit() and int(length) <= self._max_body_bytes)
-        ):
-            return self._flask(environ, start_response)
-        body = environ["wsgi.input"].read(int(length))
-        command = _command(route.operation, body) if len(body) == int(length) else None
+        taken = self._takes(scope)
+        if taken is None:
+            await self._flask(scope, _after([], receive), send)
+            return
+        began = time.perf_counter()
+        body = await _whole(receive)
+        command = _command(taken.route.operation, body) if len(body) == taken.length else None
         if command is not None:
             try:
-                sent = Sent(body, JSON, environ.get("HTTP_IDEMPOTENCY_KEY"))
-                return self._answer(route, city, authorization, sent, command, environ, start_response)
+                written = await self._carry_out(taken, body, command)
             except Exception as failure:  # whatever it is, Flask has the words for it
-                environ[operations.REFUSED] = failure
-        environ["wsgi.input"] = io.BytesIO(body)
-        return self._flask(environ, start_response)
+                scope[operations.REFUSED] = failure
+            else:
+                await self._answer(taken, written, scope["scheme"], send, began)
+                return
+        again = {"type": "http.request", "body": body, "more_body": False}
+        await self._flask(scope, _after([again], receive), send)
 
-    def _answer(
-        self,
-        route: _Route,
-        city: str,
-        authorization: str,
-        sent: Sent,
-        command: Any,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        known = self._known
-        facts: CityFacts = known.city(city)
-        sign_in = auth.known(tokens.place(auth.bearer(authorization)))
-        written = operations.carry_out_signed(route.operation, known, facts, sign_in, sent, command)
-        environ[_REQUEST] = Met(route.rule, {"city": city})
-        headers = [("Content-Type", JSON), ("Content-Length", str(len(written.body))), ("Cache-Control", NO_STORE)]
+    def _takes(self, scope: Scope) -> _Taken | None:
+        """What the lane needs to know of a request, if it is one for the lane."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["query_string"]:
+            return None
+        path: str = scope["path"]
+        if not path.startswith(self._start) or not path.isascii():
+            return None
+        city, slash, rest = path[len(self._start) :].partition("/")
+        route, facts = self._routes.get(slash + rest), self._known.met(city)
+        if route is None or facts is None or not self._known.installation.writer.knows(city):
+            return None
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if (
+            len(headers) != len(scope["headers"])  # one came twice: Flask knows what that means
+            or headers.get(b"content-type") != _JSON
+            or b"authorization" not in headers
+            or b"transfer-encoding" in headers
+            or not length.isdigit()
+            or int(length) > self._max_body_bytes
+        ):
+            return None
+        return _Taken(route, facts, int(length), headers)
+
+    async def _carry_out(self, taken: _Taken, body: bytes, command: Any) -> Written:
+        headers, facts = taken.headers, taken.facts
+        sent = Sent(body, JSON, _text(headers.get(b"idempotency-key")))
+        sign_in = auth.known(tokens.place(auth.bearer(headers[b"authorization"].decode("latin-1"))))
+
+        async def ask(deferred: Deferred[Any]) -> Outcome[Any]:
+            return await self._asked(facts.id, deferred)
+
+        return await operations.carry_out_signed(taken.route.operation, self._known, facts, sign_in, sent, command, ask)
+
+    async def _asked(self, city: str, deferred: Deferred[Any]) -> Outcome[Any]:
+        loop = asyncio.get_running_loop()
+        if self._answers is None or self._answers.loop is not loop:
+            self._answers = Answers(loop)
+        waiting: Awaited[Deferred[Any], Outcome[Any]] = Awaited(deferred, self._answers)
+        self._known.installation.writer.enter(city, waiting)
+        return await waiting.future
+
+    async def _answer(self, taken: _Taken, written: Written, scheme: str, send: Send, began: float) -> None:
+        operation, rule = taken.route
+        given = self._edge.id_of(_text(taken.headers.get(b"x-request-id")))
+        headers = [
+            (b"content-type", _JSON),
+            (b"content-length", b"%d" % len(written.body)),
+            (b"cache-control", NO_STORE.encode()),
+        ]
         if written.replayed:
-            headers.append((writing.REPLAY_HEADER, "true"))
-        start_response(route.status, headers)
-        return [written.body]
+            headers.append((writing.REPLAY_HEADER.lower().encode(), b"true"))
+        headers += _on_the_wire(self._edge.added(scheme))
+        headers.append((b"x-request-id", given.encode()))
+        await send({"type": "http.response.start", "status": operation.status, "headers": headers})
+        await send({"type": "http.response.body", "body": written.body})
+        seconds = time.perf_counter() - began
+        self._edge.answered(given, "POST", rule, taken.facts.id, operation.status, seconds)
+
+
+_JSON = JSON.encode()
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+@cache
+def _on_the_wire(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers]
+
+
+async def _whole(receive: Receive) -> bytes:
+    """A request's body, or what there is of it when the client goes."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+def _after(first: list[Message], receive: Receive) -> Receive:
+    """What brings some messages and then those of `receive`; a coroutine, which the server's own is not."""
+
+    async def following() -> Message:
+        return first.pop() if first else await receive()
+
+    return following
 
 
 def _command(operation: Operation, body: bytes) -> Any:

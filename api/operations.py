@@ -12,7 +12,7 @@ looked up by reflection while a request runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from api.schemas.base import Empty
 from api.services import CityFacts, Services, services
 from api.writing import Writing, Written
 from ledger.book import idempotency
-from ledger.book.commands import Command, Deferred, Steps
+from ledger.book.commands import Command, Deferred, Outcome, Steps
 from ledger.book.unit import Place, Unit
 from ledger.errors import LedgerError, Refused
 from ledger.people import tokens
@@ -179,7 +179,7 @@ def _reading_view(operation: Operation) -> Callable[..., Response]:
 
 def _writing_view(operation: Operation) -> Callable[..., Response]:
     def view(city: str, **path: str) -> Response:
-        refused: Exception | None = request.environ.pop(REFUSED, None)
+        refused: Exception | None = request.environ.get(SCOPE, {}).pop(REFUSED, None)
         if refused is not None:
             raise refused
         known = services()
@@ -196,7 +196,10 @@ def _writing_view(operation: Operation) -> Callable[..., Response]:
 
 
 REFUSED = "kgo.refused"
-"""Where the WSGI environment has an exception that the lane met and that is still to be answered."""
+"""Where the scope of a request has an exception that the lane met and that is still to be answered."""
+
+SCOPE = "asgi.scope"
+"""Where the WSGI environment has the scope that it was made of."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +243,16 @@ def carry_out(
         raise
 
 
-def carry_out_signed(
-    operation: Operation, known: Services, facts: CityFacts, sign_in: Place, sent: Sent, command: Any
+Asking = Callable[[Deferred[Any]], Awaitable[Outcome[Any]]]
+"""How a command gets into the line of the city's writer, and its outcome back."""
+
+
+async def carry_out_signed(
+    operation: Operation, known: Services, facts: CityFacts, sign_in: Place, sent: Sent, command: Any, ask: Asking
 ) -> Written:
     """The same for a request whose body has been read, and whose sender the writer finds within its transaction.
 
-    A crowd of senders is thus found by one statement, and no thread that waits asks the database for anything.
+    A crowd of senders is thus found by one statement, and nobody who waits asks the database for anything.
     `sign_in` is of `tokens.place`.
 
     Raises:
@@ -270,7 +277,7 @@ def carry_out_signed(
         return made[-1].command(scope)
 
     try:
-        outcome = known.installation.writer.submit(facts.id, Deferred(sign_in, tell))
+        outcome = await ask(Deferred(sign_in, tell))
     except LedgerError as refusal:
         if callers:
             conceal(refusal, callers[-1])

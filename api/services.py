@@ -79,6 +79,10 @@ class Services:
             self._cities[city_id] = facts
         return facts
 
+    def met(self, city_id: str) -> CityFacts | None:
+        """The facts of a city that somebody has asked for before; no database is asked."""
+        return self._cities.get(city_id)
+
     def facts(self, row: City) -> CityFacts:
         """The facts out of a city's row."""
         keys = self.installation.keys.get(row)

@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return verify(arguments[1:])
     options = _parser().parse_args(arguments)
     from ledger.errors import LedgerError, ValidationFailed
+    from ledger.process import collect_rarely
 
+    collect_rarely()
     try:
         return int(options.run(options) or 0)
     except ValidationFailed as refusal:

@@ -21,6 +21,7 @@ VARIABLES = {
     "KGO_LOG": "How log lines look: `json` or `text`; without it `text` on a terminal and `json` elsewhere.",
     "KGO_CHAIN_KEYS": "Private keys of the chain, `city/role=hex`, separated by commas; keystore files do as well.",
     "KGO_CHAIN_PASSWORD": "The password of the chain's keystore files.",
+    "KGO_CORES": "Where web processes run: `own` keeps each to a core of its own; without it `any`.",
     "KGO_ACCESS_LOG": "Which requests get a log line: `all`, or `notable` (the default: failed and slow ones).",
 }
 
@@ -29,6 +30,9 @@ FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 
 ALL, NOTABLE = "all", "notable"
 ACCESS_LOGS = (ALL, NOTABLE)
+
+OWN, ANY = "own", "any"
+CORES = (OWN, ANY)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Settings:
         public_url: scheme and host (and port) without a slash at the end.
         log: how log lines look, one of `logs.STYLES`.
         access_log: which requests get a line, one of `ACCESS_LOGS`.
+        cores: where web processes run, one of `CORES`.
         chain_keys: private keys, as `ledger.chain.deployment` reads them.
         chain_password: opens keystore files.
     """
@@ -50,6 +55,7 @@ class Settings:
     public_url: str
     log: str = logs.TEXT
     access_log: str = NOTABLE
+    cores: str = ANY
     chain_keys: str = field(default="", repr=False)
     chain_password: str = field(default="", repr=False)
 
@@ -72,8 +78,9 @@ class Settings:
         address = public_url or env.get("KGO_PUBLIC_URL") or "http://127.0.0.1:8000"
         log = _one_of(logs.STYLES, env, "KGO_LOG", logs.TEXT if sys.stderr.isatty() else logs.JSON)
         access_log = _one_of(ACCESS_LOGS, env, "KGO_ACCESS_LOG", NOTABLE)
+        cores = _one_of(CORES, env, "KGO_CORES", ANY)
         secrets = env.get("KGO_CHAIN_KEYS", ""), env.get("KGO_CHAIN_PASSWORD", "")
-        return cls(directory, _with_driver(url), address.rstrip("/"), log, access_log, *secrets)
+        return cls(directory, _with_driver(url), address.rstrip("/"), log, access_log, cores, *secrets)
 
     @property
     def keys(self) -> Path:

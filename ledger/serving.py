@@ -1,6 +1,6 @@
 """Starting the server, and telling each kind of user where to go.
 
-The WSGI server gets the application by its name, so that nothing here imports the HTTP layer. Its workers are
+The web server gets the application by its name, so that nothing here imports the HTTP layer. Its workers are
 separate processes; the jobs run beside them in this one.
 """
 
@@ -22,12 +22,13 @@ from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-from ledger import jobs, logs
+from ledger import jobs, logs, process
 from ledger.book import cities
 from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
-from ledger.config import FIGURES, Settings
+from ledger.config import FIGURES, OWN, Settings
 from ledger.installation import Installation, open_installation
 from ledger.log.public import PublicLog
 from ledger.observing import Observer
@@ -36,9 +37,12 @@ from ledger.people.roles import Principal
 from ledger.programme import activities, posters
 from ledger.programme.activities import POSTER
 
-APPLICATION = "api.app:create_app"
+APPLICATION = "api.app:create_front"
+INTERFACE: dict[str, Any] = {"interface": "asgi"}
+"""What the application is to the web server."""
+
 THREADS = 64
-"""Requests in flight per worker; they wait for the city's writer, which answers a batch at a time."""
+"""Requests in Flask per worker; those that write wait for the city's writer, which answers a batch at a time."""
 
 KILL_SECONDS = 10
 """How long a worker may take to finish what it has begun, once it is to end."""
@@ -106,7 +110,6 @@ _SERVER_LOGS = {
 
 def _serve_http(host: str, port: int, workers: int) -> None:
     from granian import Granian
-    from granian.constants import Interfaces
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
@@ -114,15 +117,14 @@ def _serve_http(host: str, port: int, workers: int) -> None:
         APPLICATION,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
         factory=True,
         workers=workers,
-        blocking_threads=THREADS,
         respawn_failed_workers=True,
         log_level=LogLevels.error,
         log_dictconfig=_SERVER_LOGS,
         websockets=False,
         workers_kill_timeout=KILL_SECONDS,
+        **INTERFACE,
     ).serve()
 
 
@@ -169,8 +171,16 @@ def _observer() -> Observer:
     return BookMetrics(new_registry())
 
 
-def end_with_server() -> None:
-    """To be called in a worker: it ends when the server that started it is gone, however that came about.
+def begin_worker(settings: Settings) -> None:
+    """To be called in a worker before it has threads: it takes its core and ends with the server."""
+    figures = os.environ.get(FIGURES)
+    if settings.cores == OWN and figures:
+        process.keep_to_one_core(Path(figures))
+    _end_with_server()
+
+
+def _end_with_server() -> None:
+    """This process ends when the server that started it is gone, however that came about.
 
     A server that is killed tells its workers nothing. Without this they would go on, and hold the port, so that no
     new server could start.

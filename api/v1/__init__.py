@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from flask import Blueprint, Flask
+from werkzeug.routing import Rule
 
-from api.lane import Lane
-from api.operations import Operations, install
-from api.services import EXTENSION, Services
+from api.operations import Operation, Operations, install
 from api.v1 import (
     accounts,
     activities,
@@ -21,7 +20,7 @@ from api.v1 import (
     shops,
 )
 
-PREFIX = "/v1"
+NAME, PREFIX = "v1", "/v1"
 NOUNS: tuple[Operations, ...] = (
     cities.routes,
     learners.routes,
@@ -38,17 +37,19 @@ NOUNS: tuple[Operations, ...] = (
 
 
 def register(app: Flask) -> None:
-    """Give an application the routes, and the plain writes among them the lane."""
-    blueprint = Blueprint("v1", __name__, url_prefix=PREFIX)
+    """Give an application the routes."""
+    blueprint = Blueprint(NAME, __name__, url_prefix=PREFIX)
     for operations in NOUNS:
         install(blueprint, operations)
     app.register_blueprint(blueprint)
+
+
+def writes(app: Flask) -> list[tuple[Operation, Rule]]:
+    """The operations that write, each with its rule in an application that has the routes."""
     rules = {rule.endpoint: rule for rule in app.url_map.iter_rules()}
-    written = [
-        (operation, rules[f"{blueprint.name}.{operation.endpoint}"])
+    return [
+        (operation, rules[f"{NAME}.{operation.endpoint}"])
         for operations in NOUNS
         for operation in operations.all
         if operation.writes
     ]
-    known: Services = app.extensions[EXTENSION]
-    app.wsgi_app = Lane(app.wsgi_app, known, PREFIX, written, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]

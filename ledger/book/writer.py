@@ -42,7 +42,7 @@ from ledger.book.cities import City, KeyRing, LogEnd
 from ledger.book.commands import Command, Deferred, Outcome, Value, Wanted
 from ledger.book.entries import Entry
 from ledger.book.idempotency import ANSWERS
-from ledger.book.line import Line, Waiting
+from ledger.book.line import Blocked, Line, Waiting
 from ledger.book.seal import Published
 from ledger.book.unit import Place, Unit
 from ledger.db import Database, Transaction
@@ -117,7 +117,17 @@ class Writer:
         Raises:
             LedgerError: whatever the command refused with, or `Overloaded`, or `OutcomeUnknown`.
         """
-        waiting, line = _Waiting(command), self._line(city)
+        waiting: Blocked[Wanted[Value], Outcome[Value]] = Blocked(command)
+        self.enter(city, waiting)
+        return waiting.wait()
+
+    def enter(self, city: str, waiting: _Waiting) -> None:
+        """Put somebody into the city's line, who will be given an outcome or a `LedgerError` as `submit` raises.
+
+        Raises:
+            Overloaded: the line is full, or the writer closed; nothing was done, and nothing will be given.
+        """
+        line = self._line(city)
         with self._guard:  # nothing queues up behind the end that `close` puts into the line
             refused = self._closed or len(line) >= self.max_queue
             if not refused:
@@ -125,7 +135,10 @@ class Writer:
         if refused:
             self.observer.overloaded(city)
             raise Overloaded()
-        return waiting.wait()
+
+    def knows(self, city: str) -> bool:
+        """Whether this process has a writer of the city already, so that entering its line asks no database."""
+        return city in self._lines
 
     def waiting(self) -> dict[str, int]:
         """How many commands wait, by city."""

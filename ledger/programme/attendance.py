@@ -49,7 +49,6 @@ class Attendance(Base):
         CheckConstraint("amount_minor > 0", name="check_ins_amount"),
         Index("check_ins_single_code", "city", "activity", "single_code", unique=True, **present("single_code")),
         Index("check_ins_turn", "city", "turn", unique=True, **present("turn")),
-        Index("check_ins_day", "city", "learner", "day"),
         Index("check_ins_session", "city", "activity", "session"),
     )
 
@@ -149,20 +148,20 @@ def _standing(
 
 STANDINGS = _Standings()
 
-_MINE = "FROM check_ins AS mine WHERE mine.city = learners.city AND mine.learner = learners.id"
-_THERE = "mine.activity || '' = keys.activity"
-"""Spelled so that no index over activities is taken: a learner's record is short, an activity's may be everybody."""
+_THERE, _NOW = "mine.activity = keys.activity", "mine.day = keys.day"
+_FIRST = f"{_THERE} AND mine.session = keys.meeting"
+"""Met by one check-in at most, so that `max` says what it is."""
 
 _STANDING = Look(
-    "keys.learner, keys.activity, keys.meeting, keys.day, learners.secured_at, "
-    "first.entry, first.amount_minor, first.at, "
-    f"(SELECT count(*) {_MINE} AND {_THERE}), "
-    f"(SELECT count(*) {_MINE} AND {_THERE} AND mine.day = keys.day), "
-    f"(SELECT count(*) {_MINE} AND mine.day = keys.day), "
-    f"CASE WHEN learners.secured_at IS NULL THEN (SELECT sum(mine.amount_minor) {_MINE}) END",
-    "learners LEFT JOIN check_ins AS first ON first.city = learners.city "
-    "AND first.learner = learners.id AND first.activity = keys.activity AND first.session = keys.meeting "
-    "WHERE learners.city = ? AND learners.id = keys.learner",
+    "keys.learner, keys.activity, keys.meeting, keys.day, max(learners.secured_at), "
+    f"max(CASE WHEN {_FIRST} THEN mine.entry END), max(CASE WHEN {_FIRST} THEN mine.amount_minor END), "
+    f"max(CASE WHEN {_FIRST} THEN mine.at END), "
+    f"count(CASE WHEN {_THERE} THEN 1 END), count(CASE WHEN {_THERE} AND {_NOW} THEN 1 END), "
+    f"count(CASE WHEN {_NOW} THEN 1 END), sum(mine.amount_minor)",
+    # One walk over the learner's record, which is short; an activity's may be everybody's.
+    "learners LEFT JOIN check_ins AS mine ON mine.city = learners.city AND mine.learner = learners.id "
+    "WHERE learners.city = ? AND learners.id = keys.learner "
+    "GROUP BY keys.learner, keys.activity, keys.meeting, keys.day",
     "learner",
     "activity",
     "meeting",

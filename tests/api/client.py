@@ -6,17 +6,22 @@ and its body must match the declared schema. So every test of the API is a test 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from a2wsgi import ASGIMiddleware
 from flask import Flask
-from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client
 
+from api.app import front_of
 from ledger.people import tokens
 from tests.factories import CITY, Installation
 
@@ -29,7 +34,7 @@ class Answer:
     """One response: status, headers, and the JSON body where there is one."""
 
     status: int
-    headers: dict[str, str]
+    headers: Headers
     body: Any
     raw: bytes
 
@@ -75,6 +80,18 @@ def agreement(app: Flask) -> Agreement:
     return _agreements[app]
 
 
+_loop = asyncio.new_event_loop()
+threading.Thread(target=_loop.run_forever, name="front", daemon=True).start()
+_fronts: WeakKeyDictionary[Flask, Client] = WeakKeyDictionary()
+
+
+def client_of(app: Flask) -> Client:
+    """A client of all that a server would call: the lane, and Flask in a thread behind it."""
+    if app not in _fronts:
+        _fronts[app] = Client(ASGIMiddleware(front_of(app), loop=_loop), use_cookies=False)  # type: ignore[arg-type]
+    return _fronts[app]
+
+
 @dataclass
 class Api:
     """A client of one city's API, signed in by a bearer token or not at all."""
@@ -83,10 +100,10 @@ class Api:
     installation: Installation
     token: str | None = None
     account: str = ""
-    client: FlaskClient = field(init=False)
+    client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = self.app.test_client(use_cookies=False)
+        self.client = client_of(self.app)
 
     def call(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
         """Send a request; `path` is below the city's unless it begins with `//`."""
@@ -101,9 +118,7 @@ class Api:
         url = path[1:] if path.startswith("//") else BASE + path
         response = self.client.open(url, method=method, data=data, headers=sent)
         is_json = "json" in (response.mimetype or "")
-        answer = Answer(
-            response.status_code, dict(response.headers), response.get_json() if is_json else None, response.data
-        )
+        answer = Answer(response.status_code, response.headers, response.get_json() if is_json else None, response.data)
         response.close()
         if is_json and not path.startswith("//"):
             agreement(self.app).check(method, url.partition("?")[0], answer)

@@ -26,6 +26,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ledger.config import ANY, CORES
+from ledger.process import collect_rarely
 from tests.bench.rig import client, echo, naive, product, report, web
 from tests.bench.rig.client import Load, request
 from tests.bench.rig.databases import KINDS, SQLITE, Databases, databases, syncs_per_s
@@ -167,6 +169,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             "database": options.database,
             "clients": options.clients,
             "workers": options.workers,
+            "cores": options.cores,
             "seconds": options.seconds,
             "disk_syncs_per_s": round(syncs_per_s(homes.directory)),
             "rounds": {name: [round(value, 1) for value in values] for name, values in bench.rounds.items()},
@@ -175,11 +178,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
 
 def _start(bench: Bench, homes: Databases, stack: ExitStack) -> None:
     """Start the product, ask it once for the length of its answer, and start the others."""
-    made, workers = bench.traffic.product, bench.options.workers
-    bench.ports["product"] = made.serve(workers)
+    made, workers, cores = bench.traffic.product, bench.options.workers, bench.options.cores
+    bench.ports["product"] = made.serve(workers, cores)
     first = request(f"{PATH}/check-ins", {"code": bench.traffic.new_activity()}, made.people[0].token)
     length = client.run(Load(bench.ports["product"], 1, 5, [first], once=True)).body_bytes
-    environment = {echo.ANSWER_BYTES: str(length), naive.DATABASE: homes.other}
+    environment = {echo.ANSWER_BYTES: str(length), naive.DATABASE: homes.other, "KGO_CORES": cores}
     for name in web.APPLICATIONS:
         log = homes.directory / f"{name}.log"
         server, bench.ports[name] = web.start(name, log, workers, environment)
@@ -203,11 +206,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, product.MOST_ACTIVITIES - 1), metavar="N")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--workers", type=int, default=1, help="processes of every server")
+    parser.add_argument("--cores", choices=CORES, default=ANY, help="where the processes of every server run")
     parser.add_argument("--only", type=_only, default={*TURNS}, metavar="TURN,…", help=f"some of {', '.join(TURNS)}")
     parser.add_argument("--long", action="store_true", help=f"{LONG_SECONDS} seconds more, in which nothing may fail")
     parser.add_argument("--memory", action="store_true", help="databases in memory: the work of the processors alone")
     options = parser.parse_args()
     end_in_order()
+    collect_rarely()  # as `kgo` does, for what runs in process
     result = measure(options)
     if options.json:
         sys.stdout.write(json.dumps(result) + "\n")

@@ -15,6 +15,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from statistics import median
 
+from ledger.config import ANY, CORES
 from tests.bench.rig import product, report
 from tests.bench.rig.client import Answers
 from tests.bench.rig.databases import KINDS, POSTGRESQL, databases
@@ -50,7 +51,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         made = product.prepare(homes.directory, homes.product, people)
         stack.callback(made.close)
         traffic, before = Traffic(made, options.clients, WARM_UP_SECONDS), made.size()
-        ports = {ONE: made.serve(1), SEVERAL: made.serve(options.processes)}
+        ports = {ONE: made.serve(1, options.cores), SEVERAL: made.serve(options.processes, options.cores)}
         one_round(traffic, ports, defaultdict(list))
         traffic.seconds, rounds = options.seconds, Rounds(list)
         for number in range(options.rounds):
@@ -73,6 +74,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             "database": options.database,
             "clients": options.clients,
             "processes": options.processes,
+            "cores": options.cores,
             "seconds": options.seconds,
             "rounds": {name: [round(value, 1) for value in values] for name, values in rounds.items()},
         }
@@ -87,6 +89,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4, choices=range(1, product.MOST_ACTIVITIES // 2), metavar="N")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--processes", type=int, default=4, help="of the server that is compared with one of one")
+    parser.add_argument("--cores", choices=CORES, default=ANY, help="where the processes of both servers run")
     parser.add_argument("--memory", action="store_true", help="databases in memory: the work of the processors alone")
     options = parser.parse_args()
     end_in_order()

@@ -1,14 +1,12 @@
 """`scripts/bench profile_request`: where the time of one HTTP request goes, in process, without a server.
 
-Threads call the product's WSGI application as a server's threads would, beside an echo by plain Flask and marshmallow.
-Three passes, each with fresh requests:
+Clients call the product's application in one event loop as a server would, beside an echo by plain Flask and
+marshmallow in threads. Three passes, each with fresh requests:
 
     cost     nothing is watched: microseconds a request, by the clock and of the processors
-    spans    the parts of a request are timed where they begin and end, in processor time and by the clock; what no
-             part covers is the framework's. `--span LABEL=module:function` times one more function
-    profile  cProfile in every thread, in processor time: the request's threads, then the writer's
-
-A part's processor time is its thread's own, so that waiting for the writer or for another thread costs nothing there.
+    spans    parts of a request are timed where they begin and end, in processor time and by the clock.
+             `--span LABEL=module:function` times one more function, which must not await anything
+    profile  cProfile in both threads, in processor time: the loop's, then the writer's
 """
 
 from __future__ import annotations
@@ -28,12 +26,11 @@ from importlib import import_module
 from typing import Any
 from unittest import mock
 
-from flask import Flask
-
-from api.app import create_app
+from api.app import create_app, front_of
+from api.lane import Lane
 from api.services import EXTENSION
 from ledger.serving import THREADS
-from tests.bench.rig import echo, product, wsgi
+from tests.bench.rig import asgi, echo, product, wsgi
 from tests.bench.rig.databases import KINDS, SQLITE, databases
 from tests.bench.rig.processes import end_in_order
 from tests.bench.rig.product import PATH, Product, shop
@@ -41,17 +38,13 @@ from tests.bench.rig.wsgi import Call, Cost
 
 CHECKINS, TRANSFERS = "checkins", "transfers"
 
-WHOLE, REST = "whole request", "framework, the rest"
 SPANS = {
     "sign-in": "ledger.people.tokens:place",
     "load": "api.bodies:read",
-    "submit and wait": "ledger.book.writer:Writer.submit",
     "dump": "api.bodies:dump",
     "writer's batch": "ledger.book.writer:Writer._batch",
 }
 """What is timed. The writer's batch runs in its own thread, while requests wait for it."""
-PARTS = ("sign-in", "load", "submit and wait", "dump")
-"""What follows one another in a request without an idempotency key; with one, the answer is dumped by the writer."""
 
 
 @dataclass
@@ -108,12 +101,13 @@ class Bench:
         return [Call.of(f"{PATH}/check-ins", code, person.token) for person in self.product.people[:count]]
 
     @contextmanager
-    def app(self) -> Iterator[Flask]:
+    def app(self) -> Iterator[Lane]:
         """The application, warmed up; its writer's thread ends with it."""
         app = create_app(self.product.installation.settings)
+        front = front_of(app)
         try:
-            wsgi.carry_out(app, self.calls()[: self.options.threads], self.options.threads)
-            yield app
+            asgi.carry_out(front, self.calls()[: self.options.clients], self.options.clients)
+            yield front
         finally:
             app.extensions[EXTENSION].installation.close()
 
@@ -121,13 +115,13 @@ class Bench:
         """What the bare framework costs."""
         calls = [Call.of("/check-ins", {"code": "k" * 20}, person.token) for person in self.product.people]
         app = echo.create_app()
-        wsgi.carry_out(app, calls[: self.options.threads], self.options.threads)
-        return wsgi.carry_out(app, calls, self.options.threads)
+        wsgi.carry_out(app, calls[: self.options.clients], self.options.clients)
+        return wsgi.carry_out(app, calls, self.options.clients)
 
     def cost(self) -> Cost:
         """What the product costs."""
         with self.app() as app:
-            return wsgi.carry_out(app, self.calls(), self.options.threads)
+            return asgi.carry_out(app, self.calls(), self.options.clients)
 
     def spans(self) -> str:
         """The parts of a request, as a table."""
@@ -141,14 +135,8 @@ class Bench:
                     del watched[label]
                     continue
                 stack.enter_context(mock.patch.object(holder, name, spans.timed(label, getattr(holder, name))))
-            whole = wsgi.carry_out(spans.timed(WHOLE, app), self.calls(), self.options.threads)
-        totals = {label: spans.total(label) for label in (WHOLE, *watched)}
-        inside = [totals[label] for label in PARTS if label in totals]
-        totals[REST] = (
-            totals[WHOLE][0],
-            totals[WHOLE][1] - sum(used for _, used, _ in inside),
-            totals[WHOLE][2] - sum(waited for _, _, waited in inside),
-        )
+            whole = asgi.carry_out(app, self.calls(), self.options.clients)
+        totals = {label: spans.total(label) for label in watched}
         lines = [f"{'':20}{'calls':>8}{'processor µs':>14}{'clock µs':>12}   a request"]
         for label, (calls, used, waited) in totals.items():
             used_us, waited_us = (1e6 * seconds / whole.requests for seconds in (used, waited))
@@ -158,22 +146,22 @@ class Bench:
 
     def profile(self) -> str:
         """What cProfile says of the request's threads and of the writer's."""
-        found: dict[bool, list[cProfile.Profile]] = {True: [], False: []}
+        writers: list[cProfile.Profile] = []
 
         def begin(*_event: object) -> None:
             """Runs at the first event of a new thread, and gives its place to a profiler."""
             profiler = cProfile.Profile(time.thread_time)
-            found[threading.current_thread().name.startswith(wsgi.THREAD)].append(profiler)
+            writers.append(profiler)
             profiler.enable()
 
         threading.setprofile(begin)
+        loop = cProfile.Profile(time.thread_time)
         try:
             with self.app() as app:
-                found[True].clear()
-                wsgi.carry_out(app, self.calls(), self.options.threads)
+                loop.runcall(asgi.carry_out, app, self.calls(), self.options.clients)
         finally:
             threading.setprofile(None)
-        return self._top("the requests' threads", found[True]) + self._top("the writer's thread", found[False])
+        return self._top("the loop's thread", [loop]) + self._top("the writer's thread", writers)
 
     def _top(self, title: str, profiles: Sequence[cProfile.Profile]) -> str:
         text = io.StringIO()
@@ -223,7 +211,7 @@ def main() -> None:
     parser.add_argument("--what", choices=(CHECKINS, TRANSFERS), default=CHECKINS)
     parser.add_argument("--database", choices=KINDS, default=SQLITE)
     parser.add_argument("--count", type=int, default=3_000, help="requests of each pass")
-    parser.add_argument("--threads", type=int, default=THREADS, help="that call the application at once")
+    parser.add_argument("--clients", type=int, default=THREADS, help="that call the application at once")
     parser.add_argument("--top", type=int, default=25, help="lines of each list of the profile; 0 leaves it out")
     parser.add_argument("--span", action="append", default=[], metavar="LABEL=MODULE:FUNCTION", help="time this too")
     parser.add_argument("--memory", action="store_true", help="the database in memory")

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.book.line import Line, Waiting
+from ledger.book.line import Blocked, Line, Waiting
 
-Waiter = Waiting[int, int]
+Waiter = Blocked[int, int]
 
 
 def _line(waiting: Sequence[int]) -> Line[int, int]:
     line: Line[int, int] = Line()
     for number in waiting:
-        line.put(Waiting(number))
+        line.put(Blocked(number))
     return line
 
 
-def _asked(taken: list[Waiter]) -> list[int]:
+def _asked(taken: Sequence[Waiting[int, int]]) -> list[int]:
     return [waiting.asked for waiting in taken]
 
 
@@ -58,8 +58,8 @@ def test_patience_is_for_crowds() -> None:
 
     line = _line([1, 2])
     line.take(9, 0)
-    line.put(Waiting(3))
-    threading.Timer(0.05, line.put, [Waiting(4)]).start()
+    line.put(Blocked(3))
+    threading.Timer(0.05, line.put, [Blocked(4)]).start()
     taken, _ = line.take(9, 3)
     assert _asked(taken) == [3, 4]
 

@@ -18,7 +18,7 @@ from ledger.book.journal import Posted
 from ledger.book.transfers import Transfer
 from ledger.book.unit import Unit
 from ledger.city import export
-from ledger.config import Settings
+from ledger.config import ANY, Settings
 from ledger.db import upgrade
 from ledger.errors import LedgerError
 from ledger.installation import Installation, assemble
@@ -60,7 +60,7 @@ class Product:
     people: Sequence[Joined]
     treasurer: str
 
-    def serve(self, workers: int) -> int:
+    def serve(self, workers: int, cores: str = ANY) -> int:
         """Start one more server, as an operator would, but not to outlive this process; the port that it answers at."""
         port, place = free_port(), self.deployment
         arguments = ["serve", "--data", str(place.data), "--host", "127.0.0.1", "--port", str(port)]
@@ -68,7 +68,7 @@ class Product:
             [*WITH_PARENT, str(KGO), *arguments, "--workers", str(workers)],
             port=port,
             log=place.data.parent / f"server-{len(place.servers) + 1}.log",
-            environment=place.environment,
+            environment={**place.environment, "KGO_CORES": cores},
         )
         place.servers.append(server)
         server.wait_until_healthy()
