@@ -8,10 +8,12 @@ no person.
 from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from sqlalchemy.orm import Session
 
 from api import auth
 from api.services import services
+from ledger.chain import bridges, deposits, outbox
 from ledger.errors import NotFound, Unauthenticated
 from ledger.metrics import MEDIA_TYPE, SECONDS, BookMetrics, exposition
 from ledger.people import tokens
@@ -37,6 +39,14 @@ class Metrics(BookMetrics):
             "kgo_http_request_seconds", "Time to the answer.", ("route",), registry=registry, buckets=SECONDS
         )
         self._problems = Counter("kgo_http_problems", "Problems answered.", ("code",), registry=registry)
+        self._paused, self._calls, self._suspense = (
+            Gauge(name, what, labels, registry=registry, multiprocess_mode="livemostrecent")
+            for name, what, labels in (
+                ("kgo_bridge_paused", "Whether a bridge stands still.", ("city", "chain")),
+                ("kgo_chain_calls", "Calls of contracts that are not settled.", ("city", "state")),
+                ("kgo_bridge_suspense", "Deposits in suspense.", ("city", "chain")),
+            )
+        )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -52,12 +62,24 @@ class Metrics(BookMetrics):
         """Count a problem that was told to a program or to a person."""
         self._problems.labels(code).inc()
 
+    def chains(self, session: Session) -> None:
+        """Note how the bridges and the outboxes stand."""
+        for bridge in bridges.everywhere(session):
+            place = bridge.city, str(bridge.chain_id)
+            self._paused.labels(*place).set(bridge.paused_at is not None)
+            self._suspense.labels(*place).set(len(deposits.in_suspense(session, bridge)))
+        for city, states in outbox.open_counts(session).items():
+            for state, count in states.items():
+                self._calls.labels(city, state).set(count)
+
 
 def register(app: Flask, metrics: Metrics) -> None:
     """Add `/metrics`, `/healthz` and `/readyz` to an application."""
 
     def show_metrics() -> Response:
         _let_operators_pass()
+        with services().installation.database.read() as session:
+            metrics.chains(session)
         for city, commands in services().installation.writer.waiting().items():
             metrics.waiting(city, commands)
         response = Response(exposition(metrics.registry), content_type=MEDIA_TYPE)

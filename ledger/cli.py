@@ -141,6 +141,13 @@ def _add_chain(commands) -> None:  # type: ignore[no-untyped-def]
             "--wait", type=float, default=0, metavar="SECONDS", help="for how long to wait until it is final"
         )
     now.add_argument("--resume", action="store_true", help="resume them, with the admin's key")
+    _command(
+        group, "suspense", "deposits that nobody could be credited with, and what speaks for whom", _chain, city=True
+    )
+    solve = _command(group, "resolve", "move a deposit out of suspense to the learner whose it is", _chain, city=True)
+    solve.add_argument("--deposit", type=int, required=True, metavar="NUMBER", help="as `kgo chain suspense` tells it")
+    solve.add_argument("--learner", required=True, metavar="ID", help="the account to credit")
+    solve.add_argument("--chain-id", type=int, help="where the city has bridges to several chains")
     _command(group, "propose", "list what can be claimed next, and propose it if it is due", _chain, city=True)
     watch = _command(group, "watch", "do once what the jobs do: anchors, deposits, claims, sending", _chain, city=True)
     watch.add_argument("--every", type=float, metavar="SECONDS", help="go on until interrupted")
@@ -353,6 +360,8 @@ def _chain(options: argparse.Namespace) -> int:
                 answer = console.make_key(installation, city, options.role)
             case "anchor":
                 answer = console.anchor(installation, city, wait=wait)
+            case "resolve":
+                answer = console.resolve(installation, city, vars(options))
             case "pause":
                 now = installation.writer.clock()
                 answer = console.stop(installation, city, resume=options.resume, now=now, wait=wait)

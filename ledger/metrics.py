@@ -22,7 +22,7 @@ from ledger.config import FIGURES
 from ledger.observing import Batch
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-FILE_BYTES = {"counter": 1 << 18, "histogram": 1 << 19, "gauge_livesum": 1 << 16}
+FILE_BYTES = {"counter": 1 << 18, "histogram": 1 << 19, "gauge_livesum": 1 << 16, "gauge_livemostrecent": 1 << 16}
 """Room for the figures of one process, by kind: a value takes some 200 bytes, so that all routes and ten cities fit."""
 
 BATCH_SIZES = tuple(2**power for power in range(MAX_BATCH.bit_length()))

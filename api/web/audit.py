@@ -42,16 +42,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Anchor:
-    """That a chain holds the root of the log at a size. `url` shows the transaction, where there is an explorer."""
+    """That a chain holds the root of the log at a size. `url` shows the transaction, where there is an explorer.
+
+    `agrees` says whether the log has that root at that size; None where it has fewer entries.
+    """
 
     size: int
     chain: str
     transaction: str
     at: datetime
     url: str = ""
+    block: int | None = None
+    contract: str = ""
+    agrees: bool | None = True
 
 
-ANCHORS: list[Callable[[Visit], list[Anchor]]] = []
+@dataclass(frozen=True)
+class Anchored:
+    """What is told of a log's anchors: the newest ones, how many there are, and what an auditor asks a node with."""
+
+    newest: list[Anchor]
+    count: int
+    options: str = ""
+
+
+ANCHORS: list[Callable[[Visit], Anchored]] = []
 """Where anchors come from, newest first: whoever anchors logs adds itself here."""
 
 
@@ -78,7 +93,7 @@ def audit_home(visit: Visit) -> str:
         shops=audit_views.ranked(visit, "shop", moved.taken),
         largest=audit_views.holdings(visit, flows.largest(session, city.id, LARGEST)),
         standings=services().public_log.standings(session, city.id, city.vkey),
-        anchors=[anchor for source in ANCHORS for anchor in source(visit)],
+        anchored=[told for source in ANCHORS if (told := source(visit)).newest],
         log_url=f"{services().public_url}/log/{city.id}/",
         appointed=bool(visit.staff.roles & PERMISSIONS["openings.read"]),
     )

@@ -11,12 +11,13 @@ import json
 from flask import Response, request
 
 from api.services import services
+from api.web import audit
 from api.web.forms import Form
 from api.web.learner import balance_of
 from api.web.shell import Answer, Visit, page, render, says, see, static, web
 from api.web.words import N_
 from ledger.book.unit import Unit
-from ledger.chain import badges, bridges, deployment, deposits, lists, wallets, withdrawals
+from ledger.chain import anchors, badges, bridges, deployment, deposits, lists, wallets, withdrawals
 from ledger.chain.bridges import Bridge
 from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Contract, Deployment, DeploymentUnusable
@@ -34,6 +35,8 @@ says("badge_awarded", N_("The badge is on its way to your chain wallet."))
 says("badge_offered", N_("Done. The activity awards a badge."))
 says("badge_withdrawn", N_("Done. The activity awards no more badges."))
 says("claim_sent", N_("The city sends it to the chain for you. The tokens will be in your wallet soon."))
+
+ANCHORS_SHOWN = 8
 
 STATES = {
     withdrawals.REQUESTED: N_("Asked for"),
@@ -66,6 +69,26 @@ def badges_of(city: str) -> Contract | None:
     """The city's contract for badges, if it has one."""
     found = contracts_of(city)
     return found.badge if found is not None else None
+
+
+def anchored_of(visit: Visit) -> audit.Anchored:
+    """What the audit page tells of the city's anchors."""
+    found = anchors.list_(visit.session, visit.city.id, ANCHORS_SHOWN)
+    known = contracts_of(visit.city.id) if found else None
+    return audit.Anchored(
+        [
+            audit.Anchor(
+                one.size, str(one.chain_id), one.transaction, one.at, (known and known.link(one.transaction)) or "",
+                one.block_number, one.contract, one.agrees,
+            )
+            for one in found
+        ],
+        anchors.count(visit.session, visit.city.id),
+        f"--contract {checksummed(known.token.address)} --first-block {known.token.block}" if known else "",
+    )  # fmt: skip
+
+
+audit.ANCHORS.append(anchored_of)
 
 
 @web.get("/c/<city>/chain")

@@ -2,7 +2,8 @@
 
 The checkpoint is released by the commit, for only then can anybody read it. Beside the database, the last
 checkpoint that an installation showed is kept as a plain file (`published/<city>`): a database that was
-restored from an older copy, or from another history, is recognised by it and signs nothing more.
+restored from an older copy, or from another history, is recognised by it and signs nothing more. So is one that does
+not lead to what a chain has of it for good (`published/<city>.anchor`), where the whole directory was restored.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class SignedCheckpoint(Base):
 
 
 class LogBehindPublished(LedgerError):
-    """The database does not extend the last checkpoint that was shown; signing would split the log's history.
+    """The database does not extend the last checkpoint that was shown or anchored; signing would split the history.
 
     Restore a newer copy of the database, or give the city a new origin and begin a new log.
     """
@@ -105,6 +106,18 @@ class Published:
             draft.write_text(note, "utf-8")
             draft.replace(path)
 
+    def doubt(self, city: str, size: int, root: bytes) -> None:
+        """Have nothing signed until the log has this root at this size: a chain has it so, for good."""
+        path = self._anchor(city)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
+        draft.write_text(f"{size}\n{root.hex()}\n", "ascii")
+        draft.replace(path)
+
+    def is_doubted(self, city: str) -> bool:
+        """Whether there is such a word of a chain. Every process sees it before its next batch."""
+        return self._anchor(city).exists()
+
     def check(self, session: Session, city: City, keys: CityKeys, size: int) -> None:
         """Make sure that the database, whose log has `size` entries, extends what was shown.
 
@@ -112,9 +125,18 @@ class Published:
             LogBehindPublished: it does not.
             ValueError: the file is no checkpoint of this city.
         """
+        anchor = self._anchor(city.id)
+        if anchor.exists():
+            anchored, root = anchor.read_text("ascii").split()
+            if size < int(anchored) or tree.root_at(session, city.id, int(anchored)).hex() != root:
+                raise LogBehindPublished("anchor", city=city.id, shown_size=int(anchored), size=size)
+            anchor.unlink(missing_ok=True)
         path = self.directory / city.id
         if not path.exists():
             return
         shown = verify(path.read_text("utf-8"), keys.vkey)
         if size < shown.size or tree.root_at(session, city.id, shown.size) != shown.root:
             raise LogBehindPublished(city=city.id, shown_size=shown.size, size=size)
+
+    def _anchor(self, city: str) -> Path:
+        return self.directory / f"{city}.anchor"

@@ -285,7 +285,7 @@ class Writer:
     ) -> _Carried:
         """All of a batch but its beginning and its commit."""
         keys = self.keys.get(city)
-        if city.id not in self._checked:
+        if city.id not in self._checked or self.published.is_doubted(city.id):
             self.published.check(transaction.session, city, keys, end.frontier.size)
             self._checked.add(city.id)
         unit = Unit(transaction, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)

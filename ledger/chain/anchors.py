@@ -11,19 +11,22 @@ Two jobs that go by the contract and the database alone, and may break off and b
 
 An anchor of a root that this log never had, or of more entries than it has, means that the database was restored from
 an older copy or belongs to another history, or that somebody else holds the anchorer's key: nothing is anchored then
-(`LogBehindAnchor`, `SplitView`), and the log says so.
+(`LogBehindAnchor`, `SplitView`), and the log says so. Where it is final, `guard` has the city's writer sign nothing
+more until the log leads to it.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, LargeBinary, Text, select
+from sqlalchemy import BigInteger, LargeBinary, Text, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import entries, seal, tree
+from ledger.book.seal import Published
 from ledger.chain import client, outbox
 from ledger.chain.artifacts import artifact
 from ledger.chain.client import Event
@@ -33,6 +36,8 @@ from ledger.chain.outbox import Wish
 from ledger.db import Base, Database, Instant
 from ledger.proof.checkpoint import parse
 from ledger.values import from_milliseconds
+
+log = logging.getLogger(__name__)
 
 PURPOSE = "anchor"
 
@@ -123,6 +128,11 @@ def list_(session: Session, city: str, limit: int = 50) -> list[AnchorView]:
     ]  # fmt: skip
 
 
+def count(session: Session, city: str) -> int:
+    """How many final anchors there are, on all contracts."""
+    return session.scalar(select(func.count()).where(Anchor.city == city)) or 0
+
+
 def sizes(session: Session, city: str, chain_id: int, contract: str, limit: int = 4) -> list[int]:
     """The sizes of a contract's last final anchors, ascending; the last four are those that claims may rest on."""
     query = select(Anchor.size).where(
@@ -169,6 +179,29 @@ def follow(database: Database, city: str, site: Site) -> int:
         except IntegrityError:
             return 0  # likewise, where there was no row to hold
     return len(found)
+
+
+def guard(database: Database, published: Published, city: str, site: Site) -> None:
+    """Make sure that the log leads to its newest final anchor; otherwise nobody signs any more.
+
+    Raises:
+        LogBehindAnchor, SplitView: it does not.
+    """
+    with database.read() as session:
+        query = select(Anchor).where(
+            Anchor.city == city, Anchor.chain_id == site.node.chain_id, Anchor.contract == site.token
+        )  # fmt: skip
+        last = session.scalar(query.order_by(Anchor.size.desc()).limit(1))
+        if last is None:
+            return
+        size = entries.size(session, city)
+        if size >= last.size and tree.root_at(session, city, last.size) == last.root:
+            return
+    published.doubt(city, last.size, last.root)
+    log.error("%s has %s entries, and %s are anchored for good: nothing is signed any more", city, size, last.size)
+    if size < last.size:
+        raise LogBehindAnchor(city=city, size=size, anchored=last.size)
+    raise SplitView(city=city, size=last.size, anchored=last.root.hex())
 
 
 def _row(city: str, site: Site, event: Event, timestamp: int) -> Anchor:

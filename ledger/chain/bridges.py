@@ -116,6 +116,11 @@ def all_(session: Session, city: str) -> list[Bridge]:
     return list(session.scalars(select(Bridge).where(Bridge.city == city).order_by(Bridge.chain_id)))
 
 
+def everywhere(session: Session) -> list[Bridge]:
+    """The bridges of all cities."""
+    return list(session.scalars(select(Bridge).order_by(Bridge.city, Bridge.chain_id)))
+
+
 def first(session: Session, city: str) -> Bridge:
     """The bridge that a city's learners use.
 

@@ -13,13 +13,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from ledger.book import entries
 from ledger.book.unit import Unit
-from ledger.chain import anchors, bridges, client, deploying, outbox
+from ledger.chain import anchors, bridges, client, deploying, deposits, outbox, wallets
 from ledger.chain.artifacts import artifact
 from ledger.chain.deploying import NEEDED, Plan
 from ledger.chain.deployment import RoleKeys, Site
-from ledger.chain.operating import Chains, bridge_part, cross
+from ledger.chain.deposits import Deposit, DepositTicket
+from ledger.chain.operating import Chains, cross
 from ledger.chain.outbox import DONE, QUEUED, Call, Role, Wish
 from ledger.chain.sender import Drained
 from ledger.installation import Installation
@@ -64,6 +67,7 @@ def status(installation: Installation, city: str) -> Answer:
         waiting = outbox.open_(session, city)
         known = anchors.list_(session, city, 1)
         crossing = [one for one in bridges.all_(session, city) if one.chain_id == node.chain_id]
+        suspended = {one.chain_id: len(deposits.in_suspense(session, one)) for one in crossing}
     lines = [
         f"chain      {node.chain_id} at {node.host}, block {latest.number}, final {final.number}",
         f"token      {site.token}, {supply} minor units in circulation{', PAUSED' if paused else ''}",
@@ -75,9 +79,11 @@ def status(installation: Installation, city: str) -> Answer:
     lines.append(f"compare    kgo verify LOG --rpc URL {first}")
     agrees = not known or known[0].agrees is True
     if not agrees:
-        lines.append("ALARM      the last final anchor is not of this log")
+        lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
     for bridge in crossing:
         lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits")
+        if held := suspended.get(bridge.chain_id):
+            lines.append(f"suspense   {held} deposits wait for somebody: kgo chain suspense --city {city}")
         if bridge.paused_at is not None:
             agrees = False
             lines.append(f"ALARM      bridging is paused since {bridge.paused_at:%F %T}: {bridge.pause_reason}")
@@ -141,15 +147,48 @@ def _stop_ledger(unit: Unit, chain_id: int, *, resume: bool) -> None:
         bridges.pause(unit, chain_id, "operator")
 
 
+def suspense(installation: Installation, city: str) -> Answer:
+    """The deposits that wait in suspense: what came, from which wallet, and why nobody was credited."""
+    with installation.database.read() as session:
+        lines = [
+            f"{one.number:>6}  {one.amount_minor:>12} minor units  from {one.wallet}  ticket {one.outcome}"
+            f"  {_whose(session, city, one)}"
+            for bridge in bridges.all_(session, city)
+            for one in deposits.in_suspense(session, bridge)
+        ]
+    return Answer("\n".join(lines) or "nothing is in suspense")
+
+
+def _whose(session: Session, city: str, deposit: Deposit) -> str:
+    """Who drew the ticket, and whose the wallet is: what speaks for somebody. It is staff who decide."""
+    ticket = session.get(DepositTicket, (city, deposit.chain_id, deposit.ticket))
+    drawn = f"drawn by {ticket.learner}" if ticket else "drawn by nobody"
+    owners = wallets.owners(session, city, deposit.wallet)
+    return f"{drawn}, wallet of {', '.join(owners) if owners else 'nobody here'}"
+
+
+def resolve(installation: Installation, city: str, options: Mapping[str, Any]) -> Answer:
+    """Move a deposit out of suspense to the learner whose it turned out to be, with an entry in the log."""
+    number, chain_id, learner = options["deposit"], options["chain_id"], options["learner"].removeprefix("learner:")
+
+    def run(unit: Unit) -> int:
+        known = bridges.all_(unit.session, city)
+        place = chain_id if chain_id is not None or len(known) != 1 else known[0].chain_id
+        return deposits.resolve(unit, place or 0, number, learner, actor="operator")
+
+    seq = installation.writer.run(city, run)
+    return Answer(f"deposit {number} is the learner's now, by entry {seq}")
+
+
 def propose(installation: Installation, city: str) -> Answer:
     """Let the bridge list what can be claimed next, and send what follows from it."""
-    if bridge_part("bridging") is None:
-        return Answer("this installation has no bridge", ok=False)
     chains = Chains(installation)
     anchors.follow(installation.database, city, chains.site(city))
     ran = cross(installation, city, chains.site(city))
     chains.sender(city).drain()
-    return Answer(str(ran) if ran is not None else f"{city} has no bridge to this chain", ran is not None)
+    listed = "no new list" if ran.listed is None else f"a new list, entry {ran.listed}"
+    paused = f"; PAUSED: {ran.paused}" if ran.paused else ""
+    return Answer(f"followed to block {ran.block}: {ran.credited} new deposits, {listed}{paused}", ran.paused is None)
 
 
 def watch(installation: Installation, city: str) -> Answer:

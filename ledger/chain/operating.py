@@ -1,6 +1,6 @@
 """What happens on the chains of an installation without anybody asking: anchors, bridges, the outbox.
 
-    follow final anchors → wish for the next → the bridge's turn → carry out what waits
+    follow final anchors → is the log theirs? → wish for the next → the bridge's turn → carry out what waits
 
 Each city is tended for itself; what goes wrong with one, a node that is down above all, is in the log and harms nobody
 else. Nothing outside `ledger.chain` waits for any of this. A city without a file in `<data>/chain` costs one look into
@@ -12,14 +12,11 @@ Nodes are asked who they are when they are first needed, and again after anythin
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
 from ledger.book import cities
-from ledger.chain import anchors, deployment, outbox
+from ledger.chain import anchors, bridging, deployment, outbox
+from ledger.chain.bridging import Run
 from ledger.chain.deployment import DeploymentUnusable, RoleKeys, Site
 from ledger.chain.keys import KeyUnusable
 from ledger.chain.outbox import Call, Staging, Wish
@@ -70,7 +67,7 @@ class Chains:
         site, database = self.site(city), self._installation.database
         followed = anchors.follow(database, city, site)
         fault = None
-        for step in (self._wish, self._cross):
+        for step in (self._guard, self._wish, self._cross):
             try:
                 step(city, site)
             except LedgerError as refusal:
@@ -80,6 +77,9 @@ class Chains:
         if fault is not None:
             raise fault
         return Tended(followed, drained)
+
+    def _guard(self, city: str, site: Site) -> None:
+        anchors.guard(self._installation.database, self._installation.writer.published, city, site)
 
     def _wish(self, city: str, site: Site) -> None:
         anchors.wish(self._installation.database, city, site, self._installation.writer.clock())
@@ -129,24 +129,14 @@ class Chains:
         )
 
 
-def bridge_part(name: str) -> Any | None:
-    """A module of the bridge, or None while the installation has none. Not imported before it is needed."""
-    full = f"ledger.chain.{name}"
-    return import_module(full) if find_spec(full) else None
-
-
-def cross(installation: Installation, city: str, site: Site) -> Any | None:
+def cross(installation: Installation, city: str, site: Site) -> Run:
     """The bridge's turn: deposits and events are followed, the identity is checked, the next list is proposed.
 
-    This is the seam to the bridge (`bridging.run`), which is made when it is first needed.
+    The bridge is made when it is first needed.
     """
-    bridging = bridge_part("bridging")
-    if bridging is None:
-        return None
     chain_id, token = site.node.chain_id, site.deployment.token
     bridging.establish(installation.writer, site.node, city, token.address, token.block)
     with installation.database.read() as session:
         final_sizes = anchors.sizes(session, city, chain_id, site.token)
-    run: Callable[..., Any] = bridging.run
     outbox = Staging(bridging.PURPOSE, chain_id)
-    return run(installation.writer, site.node, city, chain_id, final_sizes, outbox, site.final())
+    return bridging.run(installation.writer, site.node, city, chain_id, final_sizes, outbox, site.final())

@@ -242,6 +242,17 @@ def count(session: Session, city: str, purpose: str, state: State) -> int:
     return session.scalar(select(func.count()).where(*wanted)) or 0
 
 
+def open_counts(session: Session) -> dict[str, dict[State, int]]:
+    """How many wishes wait and are on their way, for every city that ever had one."""
+    query = select(ChainCall.city, ChainCall.state, func.count()).group_by(ChainCall.city, ChainCall.state)
+    found: dict[str, dict[State, int]] = {}
+    for city, state, number in session.execute(query):
+        states = found.setdefault(city, {QUEUED: 0, SENT: 0})
+        if state in states:
+            states[state] = number
+    return found
+
+
 def attempts(session: Session, city: str, call: Call) -> list[ChainAttempt]:
     """What was signed for a call with its present nonce, the oldest first."""
     query = select(ChainAttempt).where(

@@ -159,6 +159,12 @@ def of(session: Session, city: str, learner: str) -> Wallet | None:
     return session.get(Wallet, (city, learner))
 
 
+def owners(session: Session, city: str, address: str) -> list[str]:
+    """The learners who have linked a wallet."""
+    query = select(Wallet.learner).where(Wallet.city == city, Wallet.address == address)
+    return list(session.scalars(query.order_by(Wallet.learner)))
+
+
 def linked(session: Session, city: str, learner: str) -> str:
     """The address of a learner's wallet.
 

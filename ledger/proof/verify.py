@@ -173,9 +173,9 @@ class Verification:
         report.sealed = self._signed and rooted and not report.counts.keys() & {"SPLIT_VIEW", "BEHIND_ANCHOR"}
         return report
 
-    def balance(self, account: str) -> int:
-        """Return the balance of an institutional account after the entries so far, in minor units."""
-        return self._replay.balances.get(account, 0)
+    def books(self) -> Replay:
+        """Return the books after the entries so far, to read in."""
+        return self._replay
 
     def _compare_anchors(self) -> None:
         """Say whether this history leads through every root that was anchored."""

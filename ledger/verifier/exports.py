@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from ledger.proof.openings import Line
 from ledger.proof.rules import MAX_LEAF_BYTES
-from ledger.verifier.source import SMALL_FILE_BYTES, DamagedError, SourceError, batched
+from ledger.verifier.source import MAX_LIST_BYTES, SMALL_FILE_BYTES, DamagedError, SourceError, batched
 
 _BUFFER_BYTES = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
@@ -94,6 +94,14 @@ class Export:
             raise DamagedError(f"the archive is damaged in {name}: {error}") from error
         except OSError as error:
             raise SourceError(f"{name} cannot be read: {error}") from error
+
+    def claims(self, name: str) -> bytes | None:
+        """Return a list of claims, where somebody has put them beside the export."""
+        stream = self._open(f"claims/{name}")
+        try:
+            return None if stream is None else stream.read(MAX_LIST_BYTES + 1)
+        except (OSError, *_DAMAGE) as error:
+            raise SourceError(f"claims/{name} cannot be read: {error}") from error
 
     def tile(self, level: int, index: int, width: int) -> bytes | None:
         """Return None: an export has no tiles."""

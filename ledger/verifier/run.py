@@ -21,7 +21,8 @@ from ledger.proof.report import Report
 from ledger.proof.verify import Verification
 from ledger.verifier import chain
 from ledger.verifier.cases import CaseBook
-from ledger.verifier.chain import ChainFault, Contract, Reading
+from ledger.verifier.chain import ChainFault, Contract, Proposal, Reading
+from ledger.verifier.lists import ClaimLists
 from ledger.verifier.memory import Memory, Seen
 from ledger.verifier.source import DamagedError, Source, SourceError, boundary, is_url, open_source
 from ledger.verifier.tiles import TileCheck
@@ -88,7 +89,8 @@ class _Run:
 
     def __init__(self, where: str, source: Source, wishes: Wishes, progress: Progress | None) -> None:
         self._where, self._source, self._wishes, self._progress = where, source, wishes, progress
-        self._bridged = 0
+        self._bridged, self._withdrawn = 0, 0
+        self._lists = ClaimLists()
         self._note, self._own_key = source.text("checkpoint"), (source.text("vkey") or "").removesuffix("\n")
         self._origin = _origin_of(self._note)
         memory = wishes.memory
@@ -109,6 +111,10 @@ class _Run:
             report = self._walk_anew()
         self._judge_key(report)
         self._judge_chain(report)
+        try:
+            self._lists.judge(self._source, report, self._chain, self._time_of)
+        except ChainFault as fault:
+            report.add("VERIFICATION_INCOMPLETE", None, f"the chain cannot be read: {fault}")
         if self._wishes.memory:
             self._remember(report, self._wishes.memory)
         return report
@@ -152,8 +158,10 @@ class _Run:
                 anchors=self._chain.anchors if self._chain else (),
             )  # fmt: skip
             tiles = TileCheck(self._source, verification.report.add) if self._source.has_tiles() else None
+            self._lists = ClaimLists()
             if state is not None:
                 verification.resume(state["proof"])
+                self._lists.resume(state["lists"])
                 if tiles and not self._source.local:
                     tiles.resume(state["tiles"])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -170,7 +178,9 @@ class _Run:
             self._finish_tiles(verification, tiles, cut_short=cut)
         report = verification.conclude(cut_short=cut)
         if self._chain:
-            self._bridged = verification.balance(f"bridge:{self._chain.chain_id}")
+            account, books = f"bridge:{self._chain.chain_id}", verification.books()
+            self._bridged = books.balances.get(account, 0)
+            self._withdrawn = books.withdrawn.get(account, [[-1, 0]])[-1][1]
         return report
 
     def _went_over(self, verification: Verification, tiles: TileCheck | None, state: dict[str, Any]) -> bool:
@@ -198,6 +208,7 @@ class _Run:
         try:
             for batch in self._source.batches(verification.size, total):
                 hashes = verification.feed(batch)
+                self._lists.add([line for line, _ in batch[: len(hashes)]])
                 if tiles:
                     tiles.add(hashes)
                 size = verification.size
@@ -219,7 +230,9 @@ class _Run:
         """Keep where the walk stands, unless anything was found; return where that is."""
         if verification.size == boundary(verification.size) and (state := verification.state()) is not None:
             cases.save()
-            walk.save({"proof": state, "tiles": tiles.state() if tiles else None})
+            walk.save(
+                {"proof": state, "tiles": tiles.state() if tiles else None, "lists": self._lists.state()}
+            )  # fmt: skip
         return verification.size
 
     def _finish_tiles(self, verification: Verification, tiles: TileCheck, *, cut_short: bool) -> None:
@@ -264,11 +277,22 @@ class _Run:
             report.unchecked.append(f"whether {where} is final: the chain does not say")
         if found.anchors and found.anchors[-1][0] > report.size:
             report.unchecked.append("the tokens on chain: the log shown here ends before the newest anchor")
-        elif found.supply > self._bridged:
-            message = f"{found.supply} minor units circulate on {where}, and only {self._bridged} left for it"
+            return
+        problems = []
+        if found.supply > self._bridged:
+            problems.append(f"{found.supply} minor units circulate on {where}, and only {self._bridged} left for it")
+        if found.claimed > self._withdrawn:
+            problems.append(f"{found.claimed} minor units were claimed on {where}, of {self._withdrawn} withdrawn")
+        if (arrived := self._withdrawn - self._bridged) > found.deposited:
+            problems.append(f"{arrived} minor units came back by the log, {found.deposited} on {where}")
+        for message in problems:
             report.add("TOTALS_MISMATCH", None, message)
-        else:
-            report.checked.append(f"that no more tokens circulate on {where} than left for it")
+        if not problems:
+            report.checked.append(f"that no more tokens circulate on {where} than left for it, and that all came back")
+
+    def _time_of(self, proposal: Proposal) -> int:
+        contract = self._wishes.chain
+        return chain.time_of(contract, proposal.block) if contract else 0
 
     def _remember(self, report: Report, memory: Memory) -> None:
         """Remember the checkpoint if it is the log's and extends what was seen before."""

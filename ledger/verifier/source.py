@@ -12,6 +12,8 @@ from ledger.proof.tiles import TILE_WIDTH
 
 BATCH = 4096
 """How many lines are handed on at a time, at most."""
+MAX_LIST_BYTES = 1 << 26
+"""What a list of claims may have: some 800,000 wallets."""
 SMALL_FILE_BYTES = 1 << 20
 """What a checkpoint or a key may have."""
 
@@ -41,6 +43,9 @@ class Source(Protocol):
 
     def openings(self) -> Iterator[Line] | None:
         """Return the lines of openings.ndjson, if there is one."""
+
+    def claims(self, name: str) -> bytes | None:
+        """Return the list of claims of this hash, or None if it is not there."""
 
     def tile(self, level: int, index: int, width: int) -> bytes | None:
         """Return the first `width` hashes of a tile, or None if it is not there."""

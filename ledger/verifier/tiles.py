@@ -24,7 +24,7 @@ from ledger.proof.tiles import (
     entries_path,
     tile_path,
 )
-from ledger.verifier.source import SMALL_FILE_BYTES, DamagedError, Source, SourceError
+from ledger.verifier.source import MAX_LIST_BYTES, SMALL_FILE_BYTES, DamagedError, Source, SourceError
 from ledger.verifier.web import Website
 
 THREADS = 8
@@ -47,6 +47,10 @@ class _Tiles:
         """Return a small file as text."""
         data = self._fetch(name, SMALL_FILE_BYTES)
         return None if data is None else data.decode(errors="replace")
+
+    def claims(self, name: str) -> bytes | None:
+        """Return a list of claims."""
+        return self._fetch(f"claims/{name}", MAX_LIST_BYTES)
 
     def openings(self) -> Iterator[Line] | None:
         """Return None: what is public names nobody."""

@@ -14,7 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.chain import bridges, deposits
+from ledger.chain.deposits import Arrival
+from ledger.chain.outbox import ChainCall, Staging
 from tests.api.client import Api, Town
+from tests.chain.crossing import CHAIN, TOKEN, Crossing, wallet
 from tests.factories import CITY
 from tests.servers import Deployment, Server
 
@@ -174,3 +178,34 @@ def test_the_figures_begin_anew_with_the_server(sqlite_deployment: Deployment) -
         text = httpx.get(f"{server.url}/metrics", headers=operator).text
         assert _value(text, "kgo_http_requests_total", route="unmatched") == 1
         server.stop()
+
+
+def test_bridges_and_outboxes_are_shown(town: Town) -> None:
+    """A bridge that stands still, deposits in suspense, calls that wait and calls that are on their way."""
+    installation, chain = town.api.installation, "31337"
+
+    def figures() -> list[float]:
+        text = _metrics(town.api)
+        return [
+            _value(text, "kgo_bridge_paused", city=CITY, chain=chain),
+            _value(text, "kgo_bridge_suspense", city=CITY, chain=chain),
+            _value(text, "kgo_chain_calls", city=CITY, state="queued"),
+            _value(text, "kgo_chain_calls", city=CITY, state="sent"),
+        ]
+
+    assert "kgo_bridge_paused{" not in _metrics(town.api)
+    crossing = Crossing(installation)
+    assert figures() == [0, 0, 0, 0]
+    crossing.withdraw("ann", 500)
+    arrival = Arrival(0, wallet("bo"), "0x" + "9" * 64, 300, "0x" + "2" * 64, 12)
+    installation.run(lambda unit: deposits.credit(unit, CHAIN, [arrival]))
+    staging = Staging("bridge", CHAIN)
+    installation.run(lambda unit: staging(unit, key="one", role="relayer", to=TOKEN, data=b"1"))
+    installation.run(lambda unit: bridges.pause(unit, CHAIN, "operator"))
+    assert figures() == [1, 1, 1, 0]
+    with installation.database.write() as session:
+        row = session.get_one(ChainCall, (CITY, "bridge", "one"))
+        row.state, row.sender, row.nonce = "sent", wallet("relayer"), 0
+        session.commit()
+    installation.run(lambda unit: bridges.resume(unit, CHAIN))
+    assert figures() == [0, 1, 0, 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, select
 
-from ledger.book import entries, seal
+from ledger.book import entries, seal, tree
 from ledger.book.seal import LogBehindPublished, Published, SignedCheckpoint
 from ledger.book.writer import Writer
 from ledger.proof.checkpoint import CheckpointError, parse, verify
@@ -153,6 +153,25 @@ def test_another_history_of_the_same_length_signs_nothing(
     with pytest.raises(LogBehindPublished):
         changed.grant()
     changed.close()
+
+
+def test_a_log_that_does_not_lead_to_what_is_anchored_signs_nothing(installation: Installation) -> None:
+    """Though the writer has worked before; with the newer copy back it goes on by itself."""
+    installation.grant()
+    published = installation.writer.published
+    published.doubt(CITY, 3, b"\3" * 32)
+    with pytest.raises(LogBehindPublished) as refusal:
+        installation.grant()
+    assert refusal.value.reason == "anchor"
+    assert (refusal.value.params["shown_size"], refusal.value.params["size"]) == (3, 1)
+    published.doubt(CITY, 1, b"\3" * 32)
+    with pytest.raises(LogBehindPublished):
+        installation.grant()
+    with installation.read() as session:
+        published.doubt(CITY, 1, tree.root_at(session, CITY, 1))
+    installation.grant()
+    assert not published.is_doubted(CITY)
+    assert len(installation.leaves()) == 2
 
 
 def test_a_note_that_is_no_checkpoint_of_this_city_stops_the_writer(installation: Installation) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from tests.anvil import PATIENCE_SECONDS
+
 JSON = {"Content-Type": "application/json"}
 
 LOSE_QUESTION, LOSE_ANSWER = "lose the question", "lose the answer"
@@ -32,6 +34,9 @@ class Gateway:
 
     def __init__(self, target: str) -> None:
         gateway = self
+        client = self._client = httpx.Client(
+            timeout=PATIENCE_SECONDS
+        )  # one for all: it takes longer to make than to ask
 
         class Handler(BaseHTTPRequestHandler):
             """Answers one question."""
@@ -43,7 +48,7 @@ class Gateway:
                 if says == LOSE_QUESTION:
                     return
                 if says is None or says == LOSE_ANSWER:
-                    answer = httpx.post(target, content=body, headers=JSON, timeout=60).content
+                    answer = client.post(target, content=body, headers=JSON).content
                 else:
                     answer = says if isinstance(says, bytes) else json.dumps(says).encode()
                 if says == LOSE_ANSWER:
@@ -65,6 +70,7 @@ class Gateway:
         """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
+        self._client.close()
 
 
 def error(question: dict[str, Any], number: int, message: str) -> dict[str, Any]:

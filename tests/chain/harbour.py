@@ -17,7 +17,7 @@ from ledger.chain.deployment import Contract, Deployment, Site
 from ledger.chain.keys import Transaction, address_of, sign
 from ledger.chain.outbox import Call, Role, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
-from tests.anvil import Anvil
+from tests.anvil import PATIENCE_SECONDS, Anvil
 from tests.factories import CITY, Installation
 
 TOKEN = artifact("KgoToken")
@@ -53,7 +53,7 @@ class Harbour:
             "KGO Token", "KGO", 2, deployment.origin_hash(city.city()), 10**8, 10**6, 7 * 86_400, 86_400, 60,
             *(address_of(keys[role]) for role in ROLES[:5]),
         )  # fmt: skip
-        node = client.connect(anvil.url, chain_id=CHAIN)
+        node = client.connect(anvil.url, chain_id=CHAIN, timeout_seconds=PATIENCE_SECONDS)
         deployed = send(anvil, node, keys["admin"], None, TOKEN.creation(*settings.arguments()))
         assert deployed.contract is not None
         return cls(anvil, city, deployed.contract, deployed.block_number, url or anvil.url, keys)
@@ -61,7 +61,7 @@ class Harbour:
     @property
     def node(self) -> client.Node:
         """The node, asked directly."""
-        return client.connect(self.anvil.url, chain_id=CHAIN)
+        return client.connect(self.anvil.url, chain_id=CHAIN, timeout_seconds=PATIENCE_SECONDS)
 
     def deployment(self, **changes: Any) -> Deployment:
         """What the city's file says."""
@@ -71,7 +71,7 @@ class Harbour:
 
     def site(self) -> Site:
         """The contracts, connected as a fresh process would."""
-        return Site(self.deployment(), client.connect(self.url, chain_id=CHAIN))
+        return Site(self.deployment(), client.connect(self.url, chain_id=CHAIN, timeout_seconds=PATIENCE_SECONDS))
 
     def grow(self, count: int = 1) -> int:
         """Append entries to the log; how many it has then."""
@@ -99,7 +99,7 @@ class Harbour:
 
     def sender(self, **changes: Any) -> Sender:
         """A sender as a fresh process would have it."""
-        node = client.connect(self.url, chain_id=CHAIN)
+        node = client.connect(self.url, chain_id=CHAIN, timeout_seconds=PATIENCE_SECONDS)
         given: dict[str, Any] = {"keys": self.keys, "final": lambda: client.finalized(node), **changes}
         return Sender(self.city.database, CITY, node, clock=self.city.clock, **given)
 

@@ -10,8 +10,8 @@ without faults, and `check` judges. Whoever has more to try derives from `Schedu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -35,12 +35,28 @@ ROUNDS = 40
 """How many rounds without faults may pass until everything is at rest."""
 
 
+FAULTS = frozenset({
+    "cut", "kill", "take_back", "stop_mining", "lag", "meddle", "reorganize", "veto", "run_badly", "run_killed",
+    "deliver_badly", "deliver_killed", "run_lagging",
+})  # fmt: skip
+"""The acts of any schedule that ought not to happen."""
+
+
+def faults(log: Sequence[str]) -> int:
+    """How many of the acts that a schedule noted were faults; what was refused, or had nothing to harm, is none."""
+    return sum(act.partition(" ")[0].rstrip(":") in FAULTS and "refused" not in act for act in log)
+
+
 class Killed(BaseException):
     """The process ends here."""
 
 
+STEPS: tuple[tuple[Any, str], ...] = ((client, "ask"), (Session, "commit"))
+"""What a process that works in this thread does step by step: it asks the node, and commits."""
+
+
 @contextmanager
-def killed_at(step: int, *, after: bool) -> Iterator[None]:
+def killed_at(step: int, *, after: bool, steps: Sequence[tuple[Any, str]] = STEPS) -> Iterator[None]:
     """End the process before or after its `step`-th question to the node or commit to the database, if there is one."""
     left = [step]
 
@@ -56,11 +72,10 @@ def killed_at(step: int, *, after: bool) -> Iterator[None]:
 
         return guarded
 
-    with (
-        mock.patch.object(client, "ask", through(client.ask)),
-        mock.patch.object(Session, "commit", through(Session.commit)),
-        suppress(Killed),
-    ):
+    with ExitStack() as stack:
+        for owner, name in steps:
+            stack.enter_context(mock.patch.object(owner, name, through(getattr(owner, name))))
+        stack.enter_context(suppress(Killed))
         yield
 
 

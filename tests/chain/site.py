@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from ledger.book import tree
-from ledger.chain import bridges, bridging, client, deposits, lists, outbox
+from ledger.chain import bridges, bridging, client, deployment, deposits, lists, outbox
 from ledger.chain.artifacts import TokenSettings, artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.bridging import Run
@@ -20,7 +20,7 @@ from ledger.chain.keys import Transaction, address_of, sign
 from ledger.chain.outbox import Role, Staging
 from ledger.chain.sender import Drained, Sender
 from ledger.chain.watching import Figures
-from tests.anvil import Anvil
+from tests.anvil import PATIENCE_SECONDS, Anvil
 from tests.chain.crossing import CHAIN, Crossing
 from tests.factories import CITY, Installation
 
@@ -59,10 +59,10 @@ class Site:
     @classmethod
     def build(cls, anvil: Anvil, city: Installation) -> Site:
         """Deploy a token and open the bridge."""
-        node = client.connect(anvil.url, chain_id=CHAIN)
+        node = client.connect(anvil.url, chain_id=CHAIN, timeout_seconds=PATIENCE_SECONDS)
         roles = [address_of(anvil.keys[place]) for place in range(5)]
         settings = TokenSettings(
-            "KGO Token", "KGO", 2, b"o" * 32, CAP, INCREASE, 7 * 86_400, DELAY, 60, *roles
+            "KGO Token", "KGO", 2, deployment.origin_hash(city.city()), CAP, INCREASE, 7 * 86_400, DELAY, 60, *roles
         )  # fmt: skip
         sent = send(anvil, node, "admin", None, TOKEN.creation(*settings.arguments()))
         assert sent.contract is not None

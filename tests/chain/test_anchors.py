@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from ledger.book import tree
+from ledger.book.seal import LogBehindPublished
 from ledger.chain import anchors, client, outbox
 from ledger.chain.anchors import AnchorsMissing, LogBehindAnchor, SplitView
 from ledger.chain.keys import address_of
 from tests.anvil import Anvil
 from tests.chain.gateway import Gateway
 from tests.chain.harbour import CHAIN, Harbour
-from tests.factories import CITY, install
+from tests.factories import CITY, install, reopen
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,9 @@ def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
     """A city with a fresh token."""
     snapshot = anvil.rpc("evm_snapshot")
     city = install(sqlite_url, tmp_path)
-    yield Harbour.build(anvil, city)
-    city.close()
+    made = Harbour.build(anvil, city)
+    yield made
+    made.city.close()
     anvil.rpc("evm_revert", snapshot)
 
 
@@ -220,3 +224,46 @@ def test_a_lagging_node_leads_to_no_second_anchor(harbour: Harbour, gateway: Gat
     harbour.city.clock.advance(minutes=11)
     _finish(harbour)
     assert [one.size for one in harbour.anchored()] == [3, 9]
+
+
+def test_a_city_restored_as_a_whole_from_an_old_backup_signs_nothing(
+    harbour: Harbour, sqlite_url: str, tmp_path: Path
+) -> None:
+    """Database and published checkpoint are both old: the chain alone knows, and the writer refuses by its word."""
+    file, published = Path(make_url(sqlite_url).database or ""), tmp_path / "published"
+    harbour.grow(3)
+    _finish(harbour)
+    city = harbour.city
+    city.close()
+    copies = {file: tmp_path / "database", published: tmp_path / "notes"}
+    shutil.copyfile(file, copies[file])
+    shutil.copytree(published, copies[published])
+    harbour.city = reopen(sqlite_url, tmp_path, city.clock)
+    harbour.grow(6)
+    _finish(harbour)
+    anchors.guard(harbour.city.database, harbour.city.writer.published, CITY, harbour.site())
+    harbour.city.close()
+    newest = tmp_path / "newest"
+    shutil.copyfile(file, newest)
+    for old in file.parent.glob(f"{file.name}*"):
+        old.unlink()
+    shutil.copyfile(copies[file], file)
+    shutil.rmtree(published)
+    shutil.copytree(copies[published], published)
+    restored = harbour.city = reopen(sqlite_url, tmp_path, city.clock)
+    anchors.follow(restored.database, CITY, harbour.site())
+    with pytest.raises(LogBehindAnchor) as behind:
+        anchors.guard(restored.database, restored.writer.published, CITY, harbour.site())
+    assert (behind.value.params["size"], behind.value.params["anchored"]) == (3, 9)
+    other = reopen(sqlite_url, tmp_path, city.clock)
+    for process in (restored, other):
+        with pytest.raises(LogBehindPublished):
+            process.grant()
+    assert harbour.size == 3
+    other.close()
+    restored.close()
+    for old in file.parent.glob(f"{file.name}*"):
+        old.unlink()
+    shutil.copyfile(newest, file)
+    harbour.city = reopen(sqlite_url, tmp_path, city.clock)
+    assert harbour.grow() == 10

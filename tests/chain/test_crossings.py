@@ -1,4 +1,6 @@
-"""The bridge through random schedules: requests, lists, claims, deposits, vetoes, broken lines, reorganisations.
+"""The bridge through random schedules: requests, lists, claims, deposits, vetoes, and everything that can go wrong.
+
+Lines are cut, processes end at any step, nodes lag, the chain takes blocks back, somebody uses another's ticket.
 
 After every schedule all is delivered, and then: the identity holds with nothing on its way but what nobody claimed,
 every deposit that stands on the chain is credited once and no other, and no token came into being or was lost.
@@ -6,6 +8,8 @@ every deposit that stands on the chain is credited once and no other, and no tok
 
 from __future__ import annotations
 
+import itertools
+import logging
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,27 +18,49 @@ from typing import Any
 import pytest
 
 from ledger.book import accounts
+from ledger.book.writer import Writer
 from ledger.chain import bridges, bridging, client, deposits
 from ledger.chain.errors import Reverted, Unreachable
 from ledger.chain.watching import Behind
 from ledger.errors import NotFound, Refused
-from tests.anvil import Anvil
+from tests.anvil import PATIENCE_SECONDS, Anvil
 from tests.chain.crossing import BRIDGE, CHAIN, SUSPENSE
 from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
+from tests.chain.schedules import faults, killed_at
 from tests.chain.site import DELAY, Site
 from tests.counts import scale, seed
 from tests.factories import CITY, install
+
+log = logging.getLogger(__name__)
 
 PEOPLE = ("ann", "bo", "cha")
 STEPS = 24
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    """The module's node."""
-    node = Anvil(chain_id=CHAIN)
-    yield node
-    node.stop()
+SAME_NODE = 20
+"""How many schedules a node lives through: one that has seen too much forgets old states."""
+
+STEPS_OF_A_RUN = ((client, "ask"), (Writer, "submit"))
+"""A run hands its commands to the writer, each of which is done or not: it can only end between them."""
+
+
+@pytest.fixture
+def nodes() -> Iterator[Callable[[], Anvil]]:
+    """The node for the next schedule."""
+    started: list[Anvil] = []
+    asked = itertools.count()
+
+    def following() -> Anvil:
+        if next(asked) % SAME_NODE == 0:
+            started.append(Anvil(chain_id=CHAIN))
+            for old in started[:-1]:
+                old.stop()
+            del started[:-1]
+        return started[-1]
+
+    yield following
+    for node in started:
+        node.stop()
 
 
 class Schedule:
@@ -47,7 +73,7 @@ class Schedule:
 
     def __init__(self, site: Site, chance: random.Random, gateway: Gateway) -> None:
         self.site, self.chance, self.gateway = site, chance, gateway
-        self.node = client.connect(gateway.url)
+        self.node = client.connect(gateway.url, timeout_seconds=PATIENCE_SECONDS)
         self.tickets = ["0x" + "5" * 64]
         self.requested: list[tuple[str, int]] = []
         self.log: list[str] = []
@@ -55,8 +81,9 @@ class Schedule:
     def live(self) -> None:
         """Do some random things; what is refused is refused."""
         acts = [
-            self.withdraw, self.withdraw, self.cancel, self.anchor, self.run, self.run_badly, self.deliver,
-            self.deliver_badly, self.claim,
+            self.withdraw, self.withdraw, self.cancel, self.anchor, self.run, self.run_badly, self.run_killed,
+            self.run_lagging,
+            self.deliver, self.deliver_badly, self.deliver_killed, self.claim,
             self.deposit, self.deposit, self.mine, self.finalize, self.reorganize, self.wait, self.veto, self.hand_on,
         ]  # fmt: skip
         for _ in range(STEPS):
@@ -90,6 +117,37 @@ class Schedule:
     def run_badly(self) -> None:
         """The line to the node is cut in the middle of a run."""
         self._cut(lambda: self.site.run(self.node))
+
+    def run_killed(self) -> None:
+        """The process ends somewhere in a run."""
+        with killed_at(self.chance.randint(1, 14), after=self.chance.random() < 0.5, steps=STEPS_OF_A_RUN):
+            self.site.run(self.node)
+
+    def run_lagging(self) -> None:
+        """A run whose node tells nothing of what the newest blocks logged, as if it had not indexed them yet."""
+        newest = client.block(self.site.node, "latest").number - self.chance.randint(0, 12)
+
+        def rule(question: dict[str, Any]) -> Any:
+            if question["method"] != "eth_getLogs":
+                return None
+            wanted = question["params"][0]
+            known = {**wanted, "toBlock": hex(min(int(wanted["toBlock"], 16), newest))}
+            empty = int(wanted["fromBlock"], 16) > newest
+            found = [] if empty else self.site.anvil.rpc("eth_getLogs", known)
+            return {"jsonrpc": "2.0", "id": question["id"], "result": found}
+
+        self.gateway.rule = rule
+        try:
+            self.site.run(self.node)
+        except Behind as behind:
+            self.log[-1] += f": {behind}"
+        finally:
+            self.gateway.rule = lambda question: None
+
+    def deliver_killed(self) -> None:
+        """The process ends somewhere in a round of the sender."""
+        with killed_at(self.chance.randint(1, 14), after=self.chance.random() < 0.5):
+            self.deliver()
 
     def _cut(self, act: Callable[[], object]) -> None:
         patience, loss = self.chance.randint(0, 8), self.chance.choice((LOSE_QUESTION, LOSE_ANSWER))
@@ -195,12 +253,14 @@ def judge(site: Site) -> None:
     assert site.crossing.city.audit().ok
 
 
+@pytest.mark.parametrize("part", range(scale(1, 10)))
 def test_the_identity_holds_through_random_schedules(
-    anvil: Anvil, new_sqlite_url: Any, tmp_path: Path
-) -> None:  # fmt: skip
-    """Whatever happens in whatever order: nothing is credited twice, nothing is lost."""
-    first = seed()
-    for number in range(first, first + scale(4, 500)):
+    part: int, nodes: Callable[[], Anvil], new_sqlite_url: Any, tmp_path: Path
+) -> None:
+    """Whatever happens in whatever order: nothing is credited twice, nothing is lost. The long run is 500, in parts."""
+    first, count, harmed = seed() + 1_000 * part, scale(4, 50), 0
+    for number in range(first, first + count):
+        anvil = nodes()
         gateway = Gateway(anvil.url)
         city = install(new_sqlite_url(), tmp_path / str(number))
         schedule = Schedule(Site.build(anvil, city), random.Random(number), gateway)  # noqa: S311 - repeatable
@@ -208,9 +268,11 @@ def test_the_identity_holds_through_random_schedules(
             schedule.live()
             schedule.end()
             judge(schedule.site)
+            harmed += faults(schedule.log)
         except Exception as failure:
             failure.add_note(f"--seed {number}: " + "; ".join(schedule.log))
             raise
         finally:
             gateway.close()
             city.close()
+    log.info("%s schedules from --seed %s on, with %s faults", count, first, harmed)

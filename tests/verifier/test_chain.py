@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ledger.book import accounts, transfers
+from ledger.chain import lists
 from ledger.chain.artifacts import artifact, selector
 from ledger.chain.claims import Claim, claims_tree
 from ledger.chain.keys import address_of
@@ -25,7 +26,8 @@ from ledger.verifier.run import Wishes
 from tests.anvil import Anvil
 from tests.chain.gateway import Gateway, error
 from tests.chain.harbour import CHAIN, Harbour
-from tests.factories import install
+from tests.chain.site import Site
+from tests.factories import CITY, install
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,8 @@ def auditor(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Auditor]:
 def test_the_names_of_functions_and_event_are_the_contracts() -> None:
     """The constants are what Keccak makes of the ABI."""
     token = artifact("KgoToken")
-    assert "0x" + token.topic("Anchored").hex() == chain.ANCHORED_TOPIC
+    topics = {"Anchored": chain.ANCHORED_TOPIC, "Proposed": chain.PROPOSED_TOPIC, "Vetoed": chain.VETOED_TOPIC}
+    assert {name: "0x" + token.topic(name).hex() for name in topics} == topics
     entries = {entry["name"]: entry for entry in token.abi if entry["type"] == "function"}
     assert {name: "0x" + selector(entries[name]).hex() for name in chain.SELECTORS} == chain.SELECTORS
 
@@ -147,6 +150,78 @@ def test_more_tokens_on_chain_than_left_for_it_are_found(auditor: Auditor) -> No
     report = auditor.verify(auditor.export())
     assert report.ok, report.text()
     assert any(one.startswith("that no more tokens circulate") for one in report.checked)
+
+
+def test_tokens_that_were_claimed_and_never_withdrawn_are_found_after_they_came_back(auditor: Auditor) -> None:
+    """Nothing circulates any more, and yet more was paid out than left."""
+    harbour = auditor.harbour
+    who = address_of(harbour.keys["relayer"])
+    tree = claims_tree(CHAIN, harbour.token, [Claim(who, 700)])
+    harbour.send("proposer", "propose", tree.root, 700, 9)
+    harbour.anvil.sleep(86_401)
+    harbour.send("relayer", "activate", 1)
+    harbour.send("relayer", "claim", who, 700, tree.root, [])
+    harbour.send("relayer", "deposit", 700, b"t" * 32)
+    harbour.anvil.finalize()
+    report = auditor.verify(auditor.export())
+    assert set(report.counts) == {"TOTALS_MISMATCH"}
+    assert "700 minor units were claimed" in report.findings[0].message
+
+
+def test_tokens_that_came_back_in_the_log_alone_are_found(auditor: Auditor) -> None:
+    """Whoever credits a deposit that never was makes tokens out of nothing."""
+    city = auditor.harbour.city
+    learner, bridge = city.learner(0), f"bridge:{CHAIN}"
+    city.grant(1_000)
+    city.give(learner, 1_000)
+    city.run(lambda unit: accounts.open_account(unit, bridge))
+    city.run(lambda unit: transfers.post(unit, "bridge_out", learner, bridge, 700, actor="learner"))
+    assert auditor.verify(auditor.export()).ok
+    city.run(lambda unit: transfers.post(unit, "bridge_in", bridge, learner, 300, actor="system"))
+    report = auditor.verify(auditor.export())
+    assert set(report.counts) == {"TOTALS_MISMATCH"}
+    assert "300 minor units came back by the log, 0 on chain" in report.findings[0].message
+
+
+def test_a_proposal_that_is_no_list_of_the_log_is_found(auditor: Auditor) -> None:
+    """Once the log shown reaches beyond its time, and unless the guardian stopped it."""
+    harbour = auditor.harbour
+    harbour.send("proposer", "propose", b"\7" * 32, 700, 9)
+    harbour.anvil.finalize()
+    report = auditor.verify(auditor.export())
+    assert report.ok
+    assert any("later than the entries shown" in one for one in report.unchecked)
+    harbour.city.clock.advance(days=400)
+    harbour.grow()
+    report = auditor.verify(auditor.export())
+    assert set(report.counts) == {"TOTALS_MISMATCH"}
+    assert "proposal 1 on chain" in report.findings[0].message
+    harbour.send("guardian", "veto", 1)
+    harbour.anvil.finalize()
+    report = auditor.verify(auditor.export())
+    assert report.ok
+    assert any("was vetoed" in one for one in report.unchecked)
+
+
+def test_a_bridge_at_work_passes(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> None:
+    """Withdrawn, listed, claimed and partly brought back: all that the log says is what the chain has."""
+    city = install(sqlite_url, tmp_path)
+    site = Site.build(anvil, city)
+    site.withdraw("ann", 700)
+    site.list_all()
+    site.claim("ann")
+    site.deposit("ann", 200)
+    site.settle()
+    export = city.export(tmp_path / "export")
+    (export / "claims").mkdir()
+    with city.read() as session:
+        for made in lists.all_(session, CITY, CHAIN):
+            (export / "claims" / made.hash).write_bytes(made.document)
+    report = run.verify(export, Wishes(chain=Contract(anvil.url, site.contract, site.crossing.contract.block)))
+    assert report.ok, report.text()
+    assert "that all 1 proposals on chain are lists of this log" in report.checked
+    assert "1 lists of claims: hash, root and sum, each against the one before" in report.checked
+    city.close()
 
 
 def test_a_node_that_lies_leaves_out_or_is_silent_is_no_pass(auditor: Auditor) -> None:

@@ -113,12 +113,14 @@ def test_a_young_city_has_an_audit_page(town: Town) -> None:
 
 
 def test_anchors_are_shown_where_there_are_some(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever anchors logs adds itself to `ANCHORS`; size, chain and transaction are shown."""
-    anchor = audit.Anchor(7, "Testnet", "0x" + "ab" * 32, town.installation.clock.now)
-    monkeypatch.setattr(audit, "ANCHORS", [lambda _visit: [anchor]])
+    """Whoever anchors logs adds itself to `ANCHORS`; size, chain and transaction are shown, and what does not fit."""
+    anchor = audit.Anchor(7, "Testnet", "0x" + "ab" * 32, town.installation.clock.now, agrees=False)
+    monkeypatch.setattr(audit, "ANCHORS", [lambda _visit: audit.Anchored([anchor], 1)])
     page = town.visitor().get(f"{HOME}/audit/?lang=en")
     assert "7 entries" in page.text
+    assert "chain Testnet" in page.text
     assert anchor.transaction in page.html
+    assert "not of this log" in page.text
 
 
 def test_witnesses_stand_there_with_what_they_cosigned(town: Town) -> None:

@@ -7,10 +7,13 @@ import re
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from ledger.book import entries, tree
 from ledger.book.unit import Unit
 from ledger.chain import badges, bridges, deployment, deposits, lists, outbox
+from ledger.chain.anchors import Anchor
 from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
+from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Deployment
 from ledger.chain.deposits import Arrival
 from ledger.proof.encoding import canonical
@@ -205,6 +208,36 @@ def test_a_pause_is_told_and_stops(town: Town) -> None:
     assert "The way to the chain is closed" in learner.get(f"{HOME}/chain").text
     refused = learner.send(form, amount="1", told="yes")
     assert (refused.status, "All tokens are safe" in refused.text) == (422, True)
+
+
+def test_the_audit_page_links_each_anchor(town: Town) -> None:
+    """In both languages; without an explorer the whole hash stands there, and a foreign root is called so."""
+    installation = town.installation
+    with installation.read() as session:
+        size = entries.size(session, CITY)
+        roots = {1: tree.root_at(session, CITY, 1), size: b"\7" * 32}
+    with installation.database.write() as session:
+        for number, (covered, root) in enumerate(roots.items()):
+            session.add(
+                Anchor(
+                    city=CITY, chain_id=CHAIN, contract=TOKEN, size=covered, old_size=number, root=root,
+                    transaction=f"0x{number:064x}", block_number=1_234, at=installation.clock.now,
+                )
+            )  # fmt: skip
+        session.commit()
+    page = town.visitor().get(f"{HOME}/audit/?lang=en")
+    assert f"0x{1:064x}" in page.html
+    assert "not of this log" in page.text
+    assert "block 1,234" in page.text
+    settings = town.app.extensions["kgo"].installation.settings
+    token = deployment.Contract(TOKEN, "0x" + "1" * 64, 5)
+    deployment.save(settings, Deployment(CITY, "http://node", CHAIN, token, explorer="https://seen.example/"))
+    page = town.visitor().get(f"{HOME}/audit/?lang=en")
+    assert f"https://seen.example/tx/0x{1:064x}" in page.links
+    assert f"--contract {checksummed(TOKEN)} --first-block 5" in page.text
+    thai = town.visitor().get(f"{HOME}/audit/?lang=th")
+    assert f"https://seen.example/tx/0x{0:064x}" in thai.links
+    assert "เทียบบันทึกกับสัญญาบนเชนได้เอง" in thai.text
 
 
 def test_a_list_of_claims_is_open_to_everybody(town: Town) -> None:
