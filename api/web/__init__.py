@@ -80,7 +80,7 @@ PAGES = (
 
 def problem_page(problem: Problem) -> Response:
     """A problem that no page of a city met, such as an unknown address, as a page with the headers of one."""
-    return shell.finish(make_response(landing.show_problem(problem), problem.status))
+    return shell.finish(make_response(landing.show_lost(problem), problem.status))
 
 
 Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
@@ -89,11 +89,21 @@ Ways = tuple[tuple[str, str, str, tuple[str, ...]], ...]
 LEARNER_WAYS: Ways = (
     ("whats_on", N_("What's on"), "today", ("activity", "code")),
     ("promotions", N_("Promotions"), "offer", ("promotion",)),
-    ("wallet", N_("Wallet"), "wallet", ("redemption", "received", "chain", "chain_ticket")),
+    (
+        "wallet",
+        N_("Wallet"),
+        "wallet",
+        ("redemption", "received", "recover", "recover_wallet", "chain", "chain_ticket"),
+    ),
 )
 SHOP_WAYS: Ways = (
-    ("till", N_("Till"), "till", ("till_redemption", "till_find", "till_refund")),
-    ("shop_promotions", N_("Promotions"), "offer", ("promotion_new", "promotion_edit", "shop_about")),
+    ("till", N_("Till"), "till", ("till_redemption", "till_find", "till_confirm", "till_cancel", "till_refund")),
+    (
+        "shop_promotions",
+        N_("Promotions"),
+        "offer",
+        ("promotion_new", "promotion_create", "promotion_edit", "promotion_change", "shop_about", "shop_about_sent"),
+    ),
     ("shop_sales", N_("Sales"), "figures", ()),
     (
         "shop_tokens",
@@ -188,9 +198,9 @@ def _back(visit: Visit) -> Ways:
 
 def _ways(visit: Visit | None) -> list[dict[str, Any]]:
     """The ways of the area that the page belongs to."""
-    if visit is None or request.endpoint is None or not hasattr(visit, "principal"):
+    if visit is None or not hasattr(visit, "principal"):
         return []
-    endpoint = request.endpoint.removeprefix("web.")
+    endpoint = (request.endpoint or "").removeprefix("web.")
     if g.get("door") == "shop":
         known: Ways = SHOP_WAYS if visit.shop.signed_in else ()
     elif g.get("door") == "desk":

@@ -81,7 +81,7 @@ def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
     seats = view.window.seats
     latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
     return {
-        "arrivals": say(N_("{count} have arrived"), count=count),
+        "arrivals": say(N_("{count} have arrived"), count=count) if count else say(N_("Be the first to arrive")),
         "seats": "" if seats is None else say(N_("{left} seats left"), left=max(0, seats - count)),
         "latest": [clock(at) for at in latest],
     }

@@ -60,7 +60,7 @@ def landing() -> str:
     known = services()
     now = known.clock()
     with known.installation.database.read() as session:
-        rows = sorted(cities.all_(session), key=lambda row: (row.id != FIRST_CITY, row.id))
+        rows = sorted(cities.all_(session), key=_first_city_first)
         towns: list[Town] = []
         for row in rows:
             facts = known.facts(row)
@@ -75,6 +75,18 @@ def landing() -> str:
 
 def _city_of_link(session: Any, secret: str) -> str:
     return tokens.city_of(session, secret)
+
+
+@web.get("/help")
+def help_anywhere() -> Answer:
+    """The way to help from pages of no city: the help page of the first city. Open to everybody."""
+    with services().installation.database.read() as session:
+        first = min(cities.all_(session), key=_first_city_first, default=None)
+        return see(url_for("web.help_page", city=first.id) if first else url_for("web.landing"))
+
+
+def _first_city_first(row: cities.City) -> tuple[bool, str]:
+    return row.id != FIRST_CITY, row.id
 
 
 @web.get("/l/<secret>")
@@ -159,22 +171,29 @@ def _subject_name(visit: Visit, held: frozenset[str], subject: str | None) -> st
     return ""
 
 
-ADVICE = {
-    "code_expired": N_("The QR on the screen changes every 30 seconds. Scan it again."),
-    "code_invalid": N_("Scan the QR again, from the poster or the screen itself."),
-    "activity_closed": N_("See what else is open."),
-    "budget_exhausted": N_("Tell the people at the activity: its budget needs more tokens. You can scan again later."),
-    "code_used": N_("Wait for the next QR and scan again."),
-    "cap_reached": N_("There is more to learn elsewhere."),
-    "insufficient_funds": N_("One more activity, and you have it."),
-    "out_of_stock": N_("Another shop has something too."),
-    "link_used": N_("Ask for a new link."),
-    "link_expired": N_("Ask for a new link."),
-    "overloaded": N_("Nothing was done. Try again in a moment."),
-    "outcome_unknown": N_("Send it once more; it will not count twice."),
+PLAINLY = {
     "idempotency_conflict": N_("Open the page again and fill it in anew."),
+    "outcome_unknown": N_("It is not known yet whether this was done. Send it once more; it will not count twice."),
+    "method_not_allowed": N_("This page cannot be opened by itself. Go back and begin again."),
 }
-"""What to do next, for the refusals that people meet on their way."""
+"""What people read of the refusals whose own words are for programs."""
+
+SIGNS = {
+    "not_found": "search",
+    "code_expired": "clock",
+    "redemption_expired": "clock",
+    "link_expired": "clock",
+    "link_used": "link",
+    "code_used": "qr",
+    "code_invalid": "qr",
+    "activity_closed": "today",
+    "budget_exhausted": "treasury",
+    "insufficient_funds": "wallet",
+    "cap_reached": "check",
+    "forbidden": "lock",
+    "overloaded": "people",
+}
+"""The sign of icons.svg beside a refusal; `warn` for the rest."""
 
 
 def show_refusal(error: LedgerError) -> Answer:
@@ -194,19 +213,44 @@ def show_refusal(error: LedgerError) -> Answer:
 
 def show_problem(problem: Problem) -> str:
     """A problem as a page."""
-    visit: Visit | None = g.get("visit")
     speech = language()
-    advice = ADVICE.get(problem.code)
+    plainly = PLAINLY.get(problem.code)
     return render(
         "problem.html",
         problem={
             "title": problem.titles[speech],
-            "detail": problem.messages[speech],
-            "advice": say(advice) if advice else "",
+            "detail": say(plainly) if plainly else problem.messages[speech],
+            "sign": SIGNS.get(problem.code, "warn"),
             "code": problem.code,
-            "steps": _steps(visit),
+            "steps": _steps(g.get("visit")),
         },
     )
+
+
+def show_lost(problem: Problem) -> str:
+    """A problem that no view met. Below a known city the page keeps its ways, so that nobody is led out of it."""
+    visit = _visit_of_path() if problem.status in (404, 405) else None
+    if visit is None:
+        return show_problem(problem)
+    g.visit = visit
+    try:
+        return show_problem(problem)
+    finally:
+        g.pop("visit").close()
+
+
+def _visit_of_path() -> Visit | None:
+    """The visit to the city of an unknown address `/c/<city>/…`, with the door that such addresses have."""
+    _, *parts = request.path.split("/")
+    if len(parts) < 2 or parts[0] != "c":
+        return None
+    try:
+        visit = Visit(services().city(parts[1]), language(), services().clock())
+    except LedgerError:
+        return None
+    g.door = {"shop": "shop", "steward": "desk"}.get(parts[2] if len(parts) > 2 else "")
+    visit.identify("city.read")
+    return visit
 
 
 def _steps(visit: Visit | None) -> list[Step]:
@@ -214,7 +258,7 @@ def _steps(visit: Visit | None) -> list[Step]:
         return [Step(url_for("web.landing"), say(N_("Start page")))]
     if g.get("door") in ("shop", "desk") and visit.at_work.signed_in:
         return [Step(_home_of(visit, visit.at_work), say(N_("Back to my work")))]
-    steps = [Step(visit.address("whats_on"), say(N_("What's on")))]
+    steps = [Step(visit.address("whats_on"), say(N_("See what's on")))]
     if visit.learner.signed_in:
         steps.append(Step(visit.address("wallet"), say(N_("My wallet"))))
     return steps

@@ -10,10 +10,11 @@ from itertools import groupby
 from flask import request
 
 from api import auth
+from api.web import near
 from api.web.checkins import secrets_of, welcome, welcome_cookie
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, kept, page, render, says, see, web
-from api.web.words import N_, Line, date_of, statement_lines
+from api.web.words import N_, Line, date_of, name, statement_lines
 from ledger.book import accounts, statements
 from ledger.book.accounts import Balance
 from ledger.book.unit import Unit
@@ -44,8 +45,9 @@ def balance_of(visit: Visit) -> Balance | None:
 @web.get("/c/<city>/")
 @page("activity.read")
 def whats_on(visit: Visit) -> str:
-    """Activities by time or by place; `?place=` shows those of one place alone."""
+    """Activities by time, by place or by how near they are; `?place=` shows those of one place alone."""
     views = activities.list_(visit.session, visit.city.id, visit.now)
+    around = near.look_around(visit)
     known = places.list_(visit.session, visit.city.id)
     chosen = next((place for place in known if place.id == request.args.get("place")), None)
     if chosen is not None:
@@ -56,10 +58,18 @@ def whats_on(visit: Visit) -> str:
         times=_by_time(visit, views),
         street=[(place, found) for place, found in at_places if place.street_order is not None],
         elsewhere=[(place, found) for place, found in at_places if place.street_order is None and found],
-        by_place=chosen is None and request.args.get("by") == "place",
+        by=_arranged() if chosen is None else "time",
+        around=around,
+        nearest=near.arrange(around.here, views) if around.here else [],
         chosen=chosen,
         balance=balance_of(visit),
     )
+
+
+def _arranged() -> str:
+    """How the reader wants what is on: `time`, `near` or `place`."""
+    wanted = request.args.get("by", "near" if "near" in request.args else "time")
+    return wanted if wanted in ("near", "place") else "time"
 
 
 def _by_time(visit: Visit, views: list[ActivityView]) -> list[tuple[str, list[ActivityView]]]:
@@ -96,8 +106,13 @@ def activity(visit: Visit, activity_id: str) -> str:
 @web.get("/c/<city>/promotions")
 @page("promotion.read")
 def promotions(visit: Visit) -> str:
-    """Promotions: what the learner can afford first, then the dearer, then what cannot be had now."""
-    views = offers.list_(visit.session, visit.city.id, visit.now)
+    """Promotions: what the learner can afford first, then the dearer, then what cannot be had now.
+
+    In each part those of the district that the learner is in stand first.
+    """
+    around = near.look_around(visit)
+    found = offers.list_(visit.session, visit.city.id, visit.now)
+    views = sorted(found, key=lambda one: not (around.district and one.shop_district == around.district))
     balance = balance_of(visit)
     available = balance.available_minor if balance else None
     within = [one for one in views if one.open and (available is None or one.price_minor <= available)]
@@ -107,6 +122,8 @@ def promotions(visit: Visit) -> str:
         dearer=[one for one in views if one.open and one not in within],
         closed=[one for one in views if not one.open],
         balance=balance,
+        around=around,
+        district_names={one.id: name(one) for one in around.districts},
     )
 
 

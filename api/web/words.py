@@ -6,12 +6,14 @@ Messages are marked with `N_` where they stand, so that the extraction finds the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from flask import g
+from markupsafe import Markup, escape
 
 from api import i18n
 from api.services import CityFacts, services
@@ -23,6 +25,13 @@ from ledger.errors import NotFound
 from ledger.programme import activities
 from ledger.programme.views import ActivityView
 from ledger.values import to_milliseconds
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+BREAK_HERE = "\N{ZERO WIDTH SPACE}"
+_UNKNOWN_WORD = re.compile("(?<=โปรโมชั่น)(?=[ก-ฮเ-ไ])")
+"""Where a line may break after a word that browsers' Thai dictionaries lack: they would break inside the next one."""
+
+_COUNTED = re.compile(r"(?<!\S)(\d[\d.,]*) ")
 
 
 def N_(msgid: str) -> str:  # noqa: N802 — the customary name
@@ -75,7 +84,7 @@ def speech() -> str:
 
 def say(msgid: str, **params: Any) -> str:
     """A message in the language of the page."""
-    return services().catalogue.text(speech(), msgid, **params)
+    return _UNKNOWN_WORD.sub(BREAK_HERE, services().catalogue.text(speech(), msgid, **params))
 
 
 def field(thing: Any, stem: str) -> str:
@@ -89,10 +98,27 @@ def name(thing: Any) -> str:
     return field(thing, "name")
 
 
+def whole(text: str) -> str:
+    """A short text that never breaks between two lines, such as an amount or a date."""
+    return text.replace(" ", NO_BREAK)
+
+
+def phrases(text: str) -> Markup:
+    """A heading that breaks between its phrases and, only where one is wider than the window, inside.
+
+    Thai writes a space between phrases and none between words; browsers break at any word, often an unhappy one.
+    A number stays with what it counts. English breaks at any space anyway, and is left as it is.
+    """
+    if speech() != "th":
+        return escape(text)
+    parts = _COUNTED.sub(rf"\1{NO_BREAK}", text).split(" ")
+    return Markup(" ").join(Markup('<span class="phrase">{}</span>').format(part) for part in parts)
+
+
 def money(minor: int, city: CityFacts | None = None) -> str:
     """`5.00 KGO`."""
     facts = city or g.visit.city
-    return i18n.amount(minor, facts.symbol, facts.scale)
+    return whole(i18n.amount(minor, facts.symbol, facts.scale))
 
 
 def num(minor: int) -> str:
@@ -107,17 +133,17 @@ def signed(minor: int) -> str:
 
 def dt(at: datetime) -> str:
     """Date and time on the city's clock."""
-    return i18n.date_time(speech(), at, g.visit.city.zone)
+    return whole(i18n.date_time(speech(), at, g.visit.city.zone))
 
 
 def clock(at: datetime) -> str:
     """The time of day on the city's clock."""
-    return i18n.time_of_day(speech(), at, g.visit.city.zone)
+    return whole(i18n.time_of_day(speech(), at, g.visit.city.zone))
 
 
 def day(value: date) -> str:
     """A date."""
-    return i18n.short_date(speech(), value)
+    return whole(i18n.short_date(speech(), value))
 
 
 def date_of(at: datetime) -> date:
@@ -150,13 +176,13 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
     if activity.window is not None:
         end = activity.window.ends_at
         if i18n.local(end, zone).date() <= i18n.local(now, zone).date() or activity.daily_until == "24:00":
-            closing = "24:00" if activity.daily_until == "24:00" else i18n.time_of_day(speech(), end, zone)
+            closing = "24:00" if activity.daily_until == "24:00" else whole(i18n.time_of_day(speech(), end, zone))
             return say(N_("today until {time}"), time=closing)
-        return say(N_("until {at}"), at=i18n.date_time(speech(), end, zone))
+        return say(N_("until {at}"), at=whole(i18n.date_time(speech(), end, zone)))
     if activity.daily_from and activity.daily_until:
         return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
     if activity.next_opens_at is not None:
-        return say(N_("opens {at}"), at=i18n.date_time(speech(), activity.next_opens_at, zone))
+        return say(N_("opens {at}"), at=whole(i18n.date_time(speech(), activity.next_opens_at, zone)))
     return say(N_("no date yet"))
 
 
@@ -240,6 +266,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "name": name,
     "field": field,
     "money": money,
+    "phrases": phrases,
     "num": num,
     "signed": signed,
     "dt": dt,

@@ -28,6 +28,7 @@ OPEN_BY_DESIGN = {
     "witness.vkey",
     "web.static",
     "web.landing",
+    "web.help_anywhere",
     "web.worker",
     "web.offline",
 }

@@ -15,6 +15,8 @@ from tests.browser.site import KIOSK, POSTER
 PUBLIC = (
     "",
     "?by=place",
+    "?by=near",
+    "?near=city-gate",
     "?place=city-gate",
     f"activities/{POSTER}",
     "promotions",

@@ -80,14 +80,27 @@ def test_what_is_on_can_be_found_by_time_and_by_place(site: Site) -> None:
     page = site.person(LAPTOP, "en").page
     page.goto(f"{site.home}/")
     expect(page.locator("h2.section").first).to_have_text("Open now")
-    expect(page.locator("h2.section + .grid").first.locator(".pill.good")).to_have_count(2)
+    expect(page.locator("h2.section + .grid").first.locator(".open-word")).to_have_count(2)
     page.get_by_role("link", name="By place").click()
-    stops = page.locator(".road > li > a")
+    stops = page.locator(".road .stop-name a")
     expect(stops).to_have_count(7)
     expect(stops.first).to_have_text("City gate")
     stops.first.click()
     expect(page.locator("h1")).to_have_text("City gate")
     expect(page.locator("li.card h3")).to_have_count(1)
+
+
+def test_what_is_near_is_counted_in_stops(site: Site) -> None:
+    """The learner says once where they are, without being asked for a position; the phone knows it the next time."""
+    page = site.person(language="en").page
+    page.goto(f"{site.home}/?by=near")
+    check_with_axe(page)
+    page.get_by_role("link", name="Kaen building").click()
+    expect(page.locator("h2.section").first).to_have_text("Near you")
+    expect(page.locator(".stop .pill.info").first).to_have_text("2 stops away")
+    check_with_axe(page)
+    page.goto(f"{site.home}/?by=near")
+    expect(page.locator(".where summary")).to_contain_text("Kaen building")
 
 
 def test_a_reservation_counts_down_and_can_be_cancelled(site: Site) -> None:
@@ -110,10 +123,10 @@ def test_a_phone_that_slept_shows_the_truth(site: Site) -> None:
     person.page.clock.install()
     reserve(person, site)
     expect(person.page.locator(".qr")).to_be_visible()
-    expect(person.page.locator(".when-ended")).to_be_hidden()
+    expect(person.page.locator(".when-ended").first).to_be_hidden()
     person.context.set_offline(True)
     person.page.clock.fast_forward(HELD)
-    expect(person.page.locator(".when-ended")).to_be_visible()
+    expect(person.page.locator(".when-ended").first).to_be_visible()
     expect(person.page.locator(".qr")).to_be_hidden()
     person.complaints.clear()
 

@@ -28,7 +28,7 @@ def test_a_learner_s_wallet_and_code_may_be_kept_and_nothing_else(town: Town) ->
 def test_the_kept_page_says_when_it_was_true(town: Town) -> None:
     """The sentence stands hidden in the page, for a page without a network cannot ask anybody for the words."""
     page = town.learner().get(f"{HOME}/wallet?lang=en")
-    assert re.search(r'id="as-of" hidden>.*This is as it was on 2 Mar 2026, 10:00\.', page.html, re.DOTALL)
+    assert re.search(r'id="as-of" hidden>.*This is as it was on 2\sMar\s2026,\s10:00\.', page.html, re.DOTALL)
 
 
 def test_the_worker_stands_at_the_top_under_a_strict_policy(town: Town) -> None:
