@@ -6,7 +6,7 @@ does not come out as it should is an AssertionError, so that no picture shows a 
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserType, Page, expect
 
+from tests import memory
 from tests.browser.site import LAPTOP, Person, read_symbols
 from tests.tour import life, opening
 from tests.tour.album import QUALITY, Album, look
@@ -86,7 +87,7 @@ def a_session_and_its_poster(day: Day) -> None:
     day.take("steward", "session")
     tap(page, "a[href$='/poster']")
     _on_paper(day, "poster", ".poster")
-    (symbol,) = read_symbols(page.locator(".poster .qr").screenshot())
+    (symbol,) = read_symbols(page.locator(".poster .qr").screenshot(scale="css"))
     day.poster = ADDRESS + "/q/" + symbol.rpartition("/q/")[2]
 
 
@@ -140,7 +141,7 @@ def the_kiosk_at_the_door(day: Day) -> None:
     tablet = day.page("kiosk")
     expect(tablet.locator("#symbol svg")).to_be_visible()
     day.take("kiosk", "kiosk")
-    (symbol,) = read_symbols(tablet.screenshot())
+    (symbol,) = read_symbols(tablet.locator("#symbol").screenshot(scale="css"))
     page = day.page("learner")
     page.goto(ADDRESS + "/q/" + symbol.rpartition("/q/")[2])
     page.wait_for_url("**/received/**")
@@ -286,14 +287,14 @@ def play(
     chromium: BrowserType, program: Path, album: Album, *, weeks: int, people: int, tell: Callable[[str], None]
 ) -> None:
     """The whole day, after so many weeks with so many learners; `tell` hears of each scene that is over."""
-    begun = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="kgo-tour-") as directory,
-        open_town(chromium, program, Path(directory) / "data", at("06:00", -7 * weeks)) as town,
-    ):
-        day = Day(town, life.play(town, weeks, people), album)
-        for scene in SCENES:
-            before = len(album.taken)
-            scene(day)
-            tell(f"{time.monotonic() - begun:5.1f} s  {scene.__name__}: {', '.join(album.taken[before:])}")
-        town.leave()
+    begun, directory = time.monotonic(), memory.directory()
+    try:
+        with open_town(chromium, program, directory / "data", at("06:00", -7 * weeks)) as town:
+            day = Day(town, life.play(town, weeks, people), album)
+            for scene in SCENES:
+                before = len(album.taken)
+                scene(day)
+                tell(f"{time.monotonic() - begun:5.1f} s  {scene.__name__}: {', '.join(album.taken[before:])}")
+            town.leave()
+    finally:
+        shutil.rmtree(directory)

@@ -115,9 +115,8 @@ def play(town: Town, weeks: int, people: int) -> Story:
 def arrive(town: Town, activity: str, people: int, when: datetime) -> None:
     """Some newcomers check in at an activity, two minutes apart."""
     story = Story(town)
-    for number in range(people):
-        _join(story, number + 1, when)
-        learner = list(story.purses)[-1]
+    _join(story, people, when)
+    for number, learner in enumerate(story.purses):
         moment = when + timedelta(minutes=2 * number)
         story.run([_check_in(story, learner, activity, moment)], moment)
 
