@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from api import edge, observability, openapi, problems, services, v1, web
+from api import addresses, edge, observability, openapi, problems, services, v1, web
 from api.edge import Edge
 from api.i18n import Catalogue
 from api.log import routes as log_routes
@@ -41,6 +41,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     app = Flask("api", root_path=str(HERE), template_folder="web/templates", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.url_map.strict_slashes = False
+    addresses.register(app)
     if settings is None:
         settings = Settings.from_environment()
         logs.configure(settings.log, edge.log_context)
