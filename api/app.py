@@ -17,7 +17,7 @@ from typing import cast
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 
-from api import edge, observability, openapi, problems, services, v1, web
+from api import addresses, edge, observability, openapi, problems, services, v1, web
 from api.edge import Edge
 from api.i18n import Catalogue
 from api.lane import Lane
@@ -64,6 +64,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app = Flask("api", root_path=str(HERE), template_folder="web/templates", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.url_map.strict_slashes = False
+    addresses.register(app)
     metrics = Metrics(new_registry())
     installation = assemble(settings, clock, metrics)
     atexit.register(installation.close)

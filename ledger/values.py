@@ -14,6 +14,9 @@ from ledger.proof.encoding import base32_lower
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 AMOUNT_LIMIT = 2**53
+WHOLE_LIMIT = 2**63
+"""Whole numbers from here on have no place in a column of the database."""
+
 ID_BYTES = 16
 
 

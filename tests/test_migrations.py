@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import Engine, delete, event, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 import ledger
+from ledger import db
 from ledger.book import transfers
 from ledger.book.commands import Command
-from ledger.db import Base, Database, upgrade
+from ledger.db import Base, Database, is_newest, upgrade
 from ledger.programme import sheets
+from tests import postgres
 from tests.factories import CITY, Installation, install
 from tests.programme.town import STEWARD, Town
 
@@ -61,6 +66,41 @@ def test_the_way_down_leaves_nothing_and_the_way_up_works_again(database_url: st
     upgrade(database_url)
     assert set(inspect(database.engine).get_table_names()) == before
     database.close()
+
+
+def test_of_two_upgrades_at_once_the_second_finds_the_work_done(postgresql: postgres.PostgreSQL) -> None:
+    """Servers that start together on an empty database: both succeed."""
+    name = postgresql.create()
+    url, call = postgresql.url(name), "import sys; from ledger.db import upgrade; upgrade(sys.argv[1])"
+    started = [subprocess.Popen([sys.executable, "-c", call, url], cwd=ROOT) for _ in range(2)]
+    assert [process.wait() for process in started] == [0, 0]
+    database = Database(url)
+    with database.read() as session:
+        assert is_newest(session)
+    database.close()
+    postgresql.drop(name)
+
+
+def test_a_migration_may_think_for_longer_than_a_writer(
+    postgresql: postgres.PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that says nothing for long is cut off by PostgreSQL; an upgrade that does is not."""
+    name = postgresql.create()
+    monkeypatch.setattr(db, "ABANDONED_MS", 500)
+    thought: list[float] = []
+
+    def think(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "CREATE TABLE settlements" in statement:
+            time.sleep(1)
+            thought.append(1)
+
+    event.listen(Engine, "before_cursor_execute", think)
+    try:
+        upgrade(postgresql.url(name))
+    finally:
+        event.remove(Engine, "before_cursor_execute", think)
+    assert thought == [1]
+    postgresql.drop(name)
 
 
 def test_an_upgrade_keeps_what_is_there(database_url: str, tmp_path: Path) -> None:

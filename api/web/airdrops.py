@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from api.web.forms import Form
-from api.web.shell import Answer, Visit, page, render, says, see, web
+from api.web.shell import Answer, Visit, asked_whole, page, render, says, see, web
 from api.web.words import N_, money, name, say
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.programme import activities, airdrop_files, airdrop_reports, airdrops
@@ -148,7 +148,7 @@ def _form_page(visit: Visit, form: Form) -> str:
 def _airdrop_page(visit: Visit, airdrop_id: str, form: Form) -> str:
     view = airdrop_reports.get(visit.session, visit.city.id, airdrop_id)
     refused = request.args.get("show") == "refused"
-    cursor = request.args.get("cursor", 0, type=int)
+    cursor = asked_whole("cursor") or 0
     found = airdrop_reports.rows(visit.session, visit.city.id, airdrop_id, cursor=cursor, limit=PAGE, refused=refused)
     kept = {"airdrop_id": airdrop_id, **({"show": "refused"} if refused else {})}
     return render(

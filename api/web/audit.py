@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from api import i18n
 from api.services import services
 from api.web import audit_views, figures
-from api.web.shell import Answer, Visit, page, render, web
+from api.web.shell import Answer, Visit, asked_whole, page, render, web
 from ledger.book import entries
 from ledger.book.entries import Entry
 from ledger.city import export
@@ -103,7 +103,7 @@ def audit_home(visit: Visit) -> str:
 @page("log.read")
 def audit_entries(visit: Visit) -> str:
     """All entries, newest first, a page at a time."""
-    rows, following = _rows(visit, PAGE, request.args.get("before", type=int))
+    rows, following = _rows(visit, PAGE, asked_whole("before"))
     following_url = visit.address("audit_entries", before=following) if following else None
     return render("audit/entries.html", entries=rows, next_url=following_url)
 

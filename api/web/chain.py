@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 
-from flask import Response, request
+from flask import Response
 
 from api.services import services
 from api.web import audit
 from api.web.forms import Form
 from api.web.learner import balance_of
-from api.web.shell import Answer, Visit, page, render, says, see, static, web
+from api.web.shell import Answer, Visit, asked_whole, page, render, says, see, static, web
 from api.web.words import N_
 from ledger.book.unit import Unit
 from ledger.chain import anchors, badges, bridges, deployment, deposits, lists, wallets, withdrawals
@@ -218,7 +218,7 @@ def chain_ticket(visit: Visit, ticket: str) -> Answer:
     bridge, learner = bridge_of(visit), visit.learner.subject or ""
     known = deposits.tickets_of(visit.session, bridge, learner, visit.now)
     found = next((one for one in known if one.ticket == ticket), None)
-    amount = request.args.get("amount", type=int) or 0
+    amount = asked_whole("amount") or 0
     if found is None or amount < 1:
         raise NotFound("ticket", ticket)
     call = deposits.depositing(bridge, ticket, amount)

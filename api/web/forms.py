@@ -14,6 +14,7 @@ from typing import Any
 from flask import request
 
 from api import problems
+from api.addresses import NUL
 from api.i18n import local, zone
 from api.services import services
 from api.web.shell import Visit
@@ -33,7 +34,9 @@ class Form:
 
     def __init__(self, visit: Visit, values: Mapping[str, Any] | None = None) -> None:
         self.visit = visit
-        self.values = {name: str(value)[:LONGEST] for name, value in (values or {}).items() if value is not None}
+        self.values = {
+            name: str(value)[:LONGEST].replace(NUL, "") for name, value in (values or {}).items() if value is not None
+        }
         self.errors: dict[str, str] = {}
 
     @classmethod

@@ -13,7 +13,7 @@ from api import auth
 from api.web import near
 from api.web.checkins import secrets_of, welcome, welcome_cookie
 from api.web.forms import Form
-from api.web.shell import Answer, Visit, kept, page, render, says, see, web
+from api.web.shell import Answer, Visit, asked_whole, kept, page, render, says, see, web
 from api.web.words import N_, Line, date_of, name, statement_lines
 from ledger.book import accounts, statements
 from ledger.book.accounts import Balance
@@ -146,7 +146,7 @@ def promotion(visit: Visit, promotion_id: str) -> str:
 def wallet(visit: Visit) -> Answer:
     """The learner's wallet: balance, what is reserved, what came and went, each line with its receipt."""
     learner = visit.learner.subject or ""
-    cursor = request.args.get("cursor", type=int)
+    cursor = asked_whole("cursor")
     account = learners.account_of(learner)
     found = statements.statement(visit.session, visit.city.id, account, cursor=cursor, limit=PAGE)
     own = receipts.of_learner(visit.session, visit.city.id, learner, visit.now).items

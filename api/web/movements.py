@@ -16,7 +16,7 @@ from flask import request
 
 from api.web import figures
 from api.web.forms import Form
-from api.web.shell import Answer, Visit, page, render, says, see, web
+from api.web.shell import Answer, Visit, asked_whole, page, render, says, see, web
 from api.web.words import N_, Line, kind, name, say, statement_lines
 from ledger.book import accounts, cases, entries, statements, transfers
 from ledger.book.statements import StatementLine
@@ -165,7 +165,7 @@ def lines(visit: Visit, found: Sequence[StatementLine]) -> list[Movement]:
 
 def just_made(visit: Visit) -> str:
     """Where the movement that has just been made can be taken back; "" where there is none."""
-    seq = request.args.get("made", type=int)
+    seq = asked_whole("made")
     if seq is None or not may_post(visit) or cases.reversed_among(visit.session, visit.city.id, [seq]):
         return ""
     return visit.address("reverse_ask", seq=seq)
@@ -222,6 +222,8 @@ def _called(visit: Visit, account: str) -> str:
         return say(N_("Issued in all"))
     if account == "treasury":
         return say(N_("Treasury"))
+    if account.startswith("sponsor:"):
+        return account
     return name(activities.row(visit.session, visit.city.id, account.removeprefix("budget:")))
 
 
@@ -229,7 +231,7 @@ def _treasury(visit: Visit, form: Form) -> str:
     require(visit.principal, "report.read")
     totals = figures.of(visit.session, visit.city.id)
     views = activities.list_(visit.session, visit.city.id, visit.now, everything=True)
-    cursor = request.args.get("cursor", type=int)
+    cursor = asked_whole("cursor")
     try:
         found = statements.statement(visit.session, visit.city.id, "treasury", cursor=cursor, limit=PAGE)
         recent, following = found.items, found.next

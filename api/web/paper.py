@@ -53,7 +53,7 @@ def code_sheet_make(visit: Visit, activity_id: str) -> Answer:
     return see(visit.address("code_sheet", activity_id=activity_id, number=number), done="sheet-made")
 
 
-@web.get("/c/<city>/steward/activities/<activity_id>/codes/<int:number>")
+@web.get("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>")
 @page("activity.manage", door="desk")
 def code_sheet(visit: Visit, activity_id: str, number: int) -> str:
     """A sheet to print: pages of A4 with slips in both languages. Used slips are left out."""
@@ -72,7 +72,7 @@ def code_sheet(visit: Visit, activity_id: str, number: int) -> str:
     )
 
 
-@web.get("/c/<city>/steward/activities/<activity_id>/codes/<int:number>/withdraw")
+@web.get("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>/withdraw")
 @page("activity.write", door="desk")
 def code_sheet_ask(visit: Visit, activity_id: str, number: int) -> str:
     """Whether a sheet is really to be withdrawn: that cannot be undone."""
@@ -83,7 +83,7 @@ def code_sheet_ask(visit: Visit, activity_id: str, number: int) -> str:
     return render("steward/code_withdraw.html", activity=view, sheet=sheet)
 
 
-@web.post("/c/<city>/steward/activities/<activity_id>/codes/<int:number>/withdraw")
+@web.post("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>/withdraw")
 @page("activity.write", door="desk")
 def code_sheet_withdraw(visit: Visit, activity_id: str, number: int) -> Answer:
     """Take no slip of a sheet any more."""

@@ -11,11 +11,12 @@ from datetime import date
 from flask import Response, request
 
 from api.web import figures
-from api.web.shell import Visit, page, render, web
+from api.web.shell import Visit, asked_whole, page, render, web
 from api.web.words import N_, name, num, say
 from ledger.book import cities
 from ledger.city import report
-from ledger.city.report import FEWEST, PERIODS, UNTRACED, Figure, Measure, Pair, Report
+from ledger.city.report import PERIODS, UNTRACED, Pair, Report
+from ledger.city.withholding import FEWEST, Figure, Measure
 from ledger.commerce import shops
 from ledger.errors import NotFound
 from ledger.programme import activities, places
@@ -110,7 +111,7 @@ def figures_file(visit: Visit, table: str) -> Response:
 
 
 def _asked(visit: Visit) -> tuple[int, Report]:
-    wanted = request.args.get("weeks", type=int)
+    wanted = asked_whole("weeks")
     weeks = wanted if wanted in PERIODS else PERIODS[1]
     return weeks, report.of(visit.session, cities.get(visit.session, visit.city.id), visit.now, weeks)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
+from itertools import islice
 
 from flask import Response
 
@@ -144,15 +145,15 @@ def _csv(visit: Visit, shop: ShopView, period: Period) -> str:
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow(["entry", "date", "time", "kind", "what", "amount", "balance", "unit", "id"])
-    begin, end = period.span(visit.city.zone)
-    for line in statements.between(visit.session, visit.city.id, shop.account, begin, end):
-        at = i18n.local(line.at, visit.city.zone)
-        (told,) = statement_lines(visit, [line])
-        numbers = [_decimal(visit, line.amount_minor), _decimal(visit, line.posted_minor)]
-        day, clock = at.date().isoformat(), at.strftime("%H:%M:%S")
-        writer.writerow(
-            [line.entry, day, clock, kind(line.kind), _text(told.what), *numbers, visit.city.symbol, line.id]
-        )
+    lines = statements.between(visit.session, visit.city.id, shop.account, *period.span(visit.city.zone))
+    while page := list(islice(lines, statements.PAGE)):
+        for line, told in zip(page, statement_lines(visit, page), strict=True):
+            at = i18n.local(line.at, visit.city.zone)
+            numbers = [_decimal(visit, line.amount_minor), _decimal(visit, line.posted_minor)]
+            day, clock = at.date().isoformat(), at.strftime("%H:%M:%S")
+            writer.writerow(
+                [line.entry, day, clock, kind(line.kind), _text(told.what), *numbers, visit.city.symbol, line.id]
+            )
     return buffer.getvalue()
 
 

@@ -14,7 +14,7 @@ import re
 import zxingcpp
 from flask import jsonify, request
 
-from api.web.shell import Answer, Visit, page, web
+from api.web.shell import Answer, Visit, asked_whole, page, web
 from api.web.words import N_, say
 from ledger.commerce import redemptions
 from ledger.errors import Forbidden, NotFound, Unauthenticated
@@ -33,7 +33,7 @@ def till_scan(visit: Visit) -> Answer:
     if request.mimetype == "text/plain":
         text = request.get_data()[:LONGEST_TEXT].decode("utf-8", "replace")
     else:
-        text = symbol_in(request.get_data(), request.args.get("width", 0, type=int))
+        text = symbol_in(request.get_data(), asked_whole("width") or 0)
     if not text:
         return jsonify({})
     match = _SECRET(text.strip())

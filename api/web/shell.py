@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, wraps
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
-from api import auth, i18n, writing
+from api import addresses, auth, i18n, writing
 from api.services import CityFacts, services
 from ledger.book import cities
 from ledger.book.commands import Steps
@@ -183,6 +183,11 @@ def language() -> str:
     )
 
 
+def asked_whole(name: str) -> int | None:
+    """A whole number of the address's query, such as a cursor; None where there is none."""
+    return addresses.whole(request.args.get(name))
+
+
 def render(template: str, **context: Any) -> str:
     """A page of the current visit, if there is one."""
     visit: Visit | None = g.get("visit")
@@ -205,9 +210,11 @@ def render(template: str, **context: Any) -> str:
 def _own_path() -> str:
     """The address that shows this page again: an answer to a form is shown at the page the form stood on."""
     came_from = urlsplit(request.referrer or "")
+    here = request.path
     if request.method not in auth.SAFE_METHODS and came_from.netloc == request.host:
-        return came_from.path
-    return request.path
+        here = unquote(came_from.path)
+    # Browsers take `//name` and `/\\name` for another host, and anybody may make up an address that is not found here.
+    return "/" + quote(here.lstrip("/\\"))
 
 
 def _kept_query() -> dict[str, str]:

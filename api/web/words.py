@@ -213,13 +213,16 @@ class Line:
 
 
 def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
-    """The lines of a statement, each with what it was for."""
+    """The lines of a statement, each with what it was for; a page of them at a time."""
+    lines = list(lines)
+    begun = [line.ref["origin"] for line in lines if "origin" in line.ref]
+    first = entries.refs(visit.session, visit.city.id, begun) if begun else {}
     known: dict[tuple[str, str], str] = {}
     return [
         Line(
             line.entry,
             line.at,
-            _what(visit, line, known),
+            _what(visit, line, first, known),
             line.amount_minor,
             line.held_change_minor,
             line.kind == "reward" and "session" in line.ref,
@@ -229,11 +232,11 @@ def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
     ]
 
 
-def _what(visit: Visit, line: StatementLine, known: dict[tuple[str, str], str]) -> str:
+def _what(
+    visit: Visit, line: StatementLine, first: dict[int, dict[str, Any]], known: dict[tuple[str, str], str]
+) -> str:
     """The kind of an entry and what it was for; a later entry of a case says it by the case's first."""
-    ref = line.ref
-    if "origin" in ref:
-        ref = entries.parsed(visit.session, visit.city.id, ref["origin"])["ref"]
+    ref = first[line.ref["origin"]] if "origin" in line.ref else line.ref
     for noun, find in _NOUNS.items():
         if noun in ref:
             place = (noun, str(ref[noun]))

@@ -7,7 +7,7 @@ evident by the Merkle tree over the leaf bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -84,6 +84,12 @@ def parsed(session: Session, city: str, seq: int) -> dict[str, Any]:
     """Entry `seq` as a JSON object."""
     value: dict[str, Any] = json.loads(leaf(session, city, seq))
     return value
+
+
+def refs(session: Session, city: str, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """The `ref` of some entries by seq, by one statement; as many as a page of a statement has lines."""
+    query = select(Entry.seq, Entry.leaf).where(Entry.city == city, Entry.seq.in_(sorted(set(seqs))))
+    return {row.seq: json.loads(row.leaf)["ref"] for row in session.execute(query)}
 
 
 def leaves(session: Session, city: str, start: int, stop: int) -> Iterator[bytes]:

@@ -16,9 +16,13 @@ from ledger.book.accounts import Account, legs_table
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
 from ledger.errors import NotFound
+from ledger.values import WHOLE_LIMIT
 
 MAX_LINES = 2**16
 """More postings than an entry can have: a leaf is shorter than that."""
+
+LAST_LINE = 2**15 - 1
+"""The largest that its column holds; no leaf has that many postings."""
 
 PAGE = 500
 """How many lines `between` holds at once."""
@@ -104,9 +108,10 @@ def _cursor(leg: Leg | Opening) -> int:
 
 
 def _place(cursor: int) -> tuple[int, int, int]:
-    """The seq, line and side that a cursor stands for."""
-    line, side = divmod(cursor, len(SIDES))
-    return *divmod(line, MAX_LINES), side
+    """The seq, line and side that a cursor stands for, within what the columns hold: anybody may make a cursor up."""
+    place, side = divmod(cursor, len(SIDES))
+    seq, line = divmod(place, MAX_LINES)
+    return max(-1, min(seq, WHOLE_LIMIT - 1)), min(line, LAST_LINE), side
 
 
 def _line(leg: Any, entry_id: str, kind: str, at: datetime, leaf: bytes) -> StatementLine:

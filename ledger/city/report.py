@@ -2,29 +2,29 @@
 
 All of it is counted inside the city's own database and leaves it in sums alone, so that no person can be read out:
 
-* A figure over 1 to `FEWEST` - 1 people is withheld. So that it cannot be found by subtraction, more figures of its
-  line are withheld, the smallest first, until those withheld concern `FEWEST` people or more; in a table along its
-  rows and along its columns, until both hold.
+* A figure over 1 to `FEWEST` - 1 people is withheld, and with it whatever would give it away (`withholding`): along the
+  rows and columns of every table and their sums, between a district and what lies in it, between an activity and the
+  shops that it feeds, and between the periods, of which each contains the next.
 * A period is a whole number of weeks out of `PERIODS` and ends with the running week, so that nobody cuts out a day.
-* This protects against subtraction along a line, not against somebody who knows the others of a group.
 
 Which activity fed which shop: each person spends what they earned first, first (`trace`). What they spend beyond what
 activities gave them, such as tokens handed out by the city, comes from no activity (`UNTRACED`).
 
 What was taken back does not count: reversed rewards, refunded purchases. A purchase counts at its confirmation.
 Bounds: reads every reward and purchase of the city once, one person at a time; it keeps sums and, for each figure, the
-numbers of the people behind it.
+numbers of the first `FEWEST` people behind it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from heapq import merge
-from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session
 from ledger.book.cases import CAPTURED, Case
 from ledger.book.cities import City
 from ledger.book.entries import Entry
+from ledger.city.withholding import Figure, Line, Measure, Tally, withheld
 from ledger.commerce.shops import Shop
 from ledger.commerce.standing import Redemption, with_case
 from ledger.programme.activities import Activity
@@ -40,29 +41,16 @@ from ledger.programme.attendance import Attendance
 from ledger.programme.places import Place
 from ledger.programme.windows import day_of
 
-FEWEST = 5
-"""A figure concerns at least so many people, or nobody."""
-
 PERIODS = (4, 13, 52)
 """The periods that may be asked for, in weeks."""
+
+_PAGEWISE = {"yield_per": 2_000}
+"""How the rows are fetched: on PostgreSQL they would all be held at once otherwise."""
 
 UNTRACED = ""
 """In the place of an activity: tokens that came from none."""
 
-Key = TypeVar("Key", bound=Hashable)
 Cell = tuple[str, str]
-
-
-class Measure(NamedTuple):
-    """How many people, how often, how much in minor units."""
-
-    people: int
-    times: int
-    minor: int
-
-
-Figure = Measure | None
-"""None where it is withheld."""
 
 
 class Pair(NamedTuple):
@@ -126,11 +114,10 @@ def of(session: Session, city: City, now: datetime, weeks: int) -> Report:
         raise ValueError(f"{weeks} weeks are no period")
     today = day_of(now, city.zone)
     monday = today - timedelta(days=today.weekday())
-    first = monday - timedelta(weeks=weeks - 1)
-    count = _Count(city.zone, first, _districts_of(session, city.id, Activity), _districts_of(session, city.id, Shop))
+    count = _Count(city.zone, monday, _districts_of(session, city.id, Activity), _districts_of(session, city.id, Shop))
     for number, (_, events) in enumerate(groupby(_events(session, city.id), key=lambda event: event.learner)):
         count.person(number, list(events))
-    return count.report(first, [first + timedelta(weeks=week) for week in range(weeks)])
+    return count.report(weeks)
 
 
 def trace(events: Iterable[Event]) -> Iterator[Part]:
@@ -152,144 +139,146 @@ def trace(events: Iterable[Event]) -> Iterator[Part]:
             yield Part(event, UNTRACED, due)
 
 
-@dataclass
-class _Tally:
-    people: set[int] = field(default_factory=set)
-    times: int = 0
-    minor: int = 0
-
-    def add(self, person: int, minor: int, times: int = 1) -> None:
-        self.people.add(person)
-        self.times += times
-        self.minor += minor
-
-
-class _Tallies(dict[Key, _Tally]):
+class _Tallies(dict[Hashable, Tally]):
     """A tally for each key, made when first asked for."""
 
-    def __missing__(self, key: Key) -> _Tally:
-        made = self[key] = _Tally()
+    def __missing__(self, key: Hashable) -> Tally:
+        made = self[key] = Tally()
         return made
 
 
-class _Count:
-    """What has been counted so far, one person after another."""
+TOTAL, DISTRICT, WEEK, CELL, PLACE, SOURCE, FLOW = "total", "district", "week", "cell", "place", "source", "flow"
+"""What a tally is of; a place is an activity or a shop, a source the activity that something was earned at."""
 
-    def __init__(self, zone: str, first: date, of_activity: Mapping[str, str], of_shop: Mapping[str, str]) -> None:
-        self.zone, self.first = zone, first
-        self.of_activity, self.of_shop = of_activity, of_shop
-        self.learning: _Tallies[Cell] = _Tallies()
-        self.spending: _Tallies[Cell] = _Tallies()
-        self.activities: _Tallies[str] = _Tallies()
-        self.shops: _Tallies[str] = _Tallies()
-        self.flows: _Tallies[Cell] = _Tallies()
+
+class _Side:
+    """What was learnt, or what was spent.
+
+    Attributes:
+        tallies: by (kind, key, …) of cells and weeks, which are the same in any period, and by (period, kind, key, …)
+            of the rest. A period is a number of weeks; `(4, 13)` is what 13 have beyond 4.
+    """
+
+    def __init__(self, district_of: Mapping[str, str]) -> None:
+        self.district_of = district_of
+        self.tallies = _Tallies()
+
+    def add(self, person: int, minor: int, place: str, monday: str, spans: Sequence[Hashable]) -> None:
+        """Count something that a person did at a place in a week, which lies within some periods."""
+        district = self.district_of.get(place, "")
+        keys = [(span, *key) for span in spans for key in ((TOTAL,), (DISTRICT, district), (PLACE, place))]
+        for key in ((CELL, district, monday), (WEEK, monday), *keys):
+            self.tallies[key].add(person, minor)
+
+    def trace(self, person: int, minor: int, activity: str, place: str, spans: Sequence[Hashable]) -> None:
+        """Count where something that was spent at a place had been earned."""
+        for span in spans:
+            self.tallies[span, SOURCE, activity].add(person, minor)
+            self.tallies[span, FLOW, activity, place].add(person, minor)
+
+    def hidden(self, mondays: Mapping[int, Sequence[str]]) -> set[Hashable]:
+        """What is withheld. `mondays` are the weeks of each period."""
+        return withheld(self.tallies, list(self._lines(mondays)))
+
+    def keys(self, *kind: Hashable) -> list[Any]:
+        """The keys of a kind, without the kind."""
+        found = [key[len(kind) :] for key in self.tallies if isinstance(key, tuple) and key[: len(kind)] == kind]
+        return sorted(key if len(key) > 1 else key[0] for key in found)
+
+    def _lines(self, mondays: Mapping[int, Sequence[str]]) -> Iterator[Line]:
+        districts = sorted({district for district, _ in self.keys(CELL)})
+        for monday in max(mondays.values(), key=len):
+            yield Line((WEEK, monday), tuple((CELL, district, monday) for district in districts))
+        for span, within in mondays.items():
+            places, sources, flows = self.keys(span, PLACE), self.keys(span, SOURCE), self.keys(span, FLOW)
+            yield Line((span, TOTAL), tuple((WEEK, monday) for monday in within))
+            yield Line((span, TOTAL), tuple((span, DISTRICT, district) for district in districts))
+            yield Line((span, TOTAL), tuple((span, PLACE, place) for place in places))
+            yield Line((span, TOTAL), tuple((span, SOURCE, source) for source in sources))
+            for district in districts:
+                yield Line((span, DISTRICT, district), tuple((CELL, district, monday) for monday in within))
+                inside = [place for place in places if self.district_of.get(place, "") == district]
+                yield Line((span, DISTRICT, district), tuple((span, PLACE, place) for place in inside))
+            for axis, kind in ((0, SOURCE), (1, PLACE)):
+                along: defaultdict[str, list[Hashable]] = defaultdict(list)
+                for flow in flows:
+                    along[flow[axis]].append((span, FLOW, *flow))
+                for name, cells in along.items():
+                    yield Line((span, kind, name), tuple(cells))
+        for shorter, longer in pairwise(sorted(mondays)):
+            for key in self.tallies:
+                if isinstance(key, tuple) and key[0] == longer:
+                    yield Line(key, ((shorter, *key[1:]), ((shorter, longer), *key[1:])))
+
+
+class _Count:
+    """What has been counted so far, one person after another: for every period, whichever is asked for."""
+
+    def __init__(self, zone: str, monday: date, of_activity: Mapping[str, str], of_shop: Mapping[str, str]) -> None:
+        self.zone = zone
+        self.firsts = {weeks: monday - timedelta(weeks=weeks - 1) for weeks in PERIODS}
+        self.learning, self.spending = _Side(of_activity), _Side(of_shop)
 
     def person(self, number: int, events: Sequence[Event]) -> None:
-        """Count one person's events, those before the period only for where their tokens came from."""
-        within = [(event, day) for event in events if (day := day_of(event.at, self.zone)) >= self.first]
-        for event, day in within:
+        """Count one person's events, those before the periods only for where their tokens came from."""
+        spans = {}
+        for event in events:
+            day = day_of(event.at, self.zone)
+            if not (within := self._spans(day)):
+                continue
+            spans[id(event)] = within
             week = (day - timedelta(days=day.weekday())).isoformat()
             if event.shop is not None:
-                self.spending[self.of_shop.get(event.shop, ""), week].add(number, event.minor)
-                self.shops[event.shop].add(number, event.minor)
+                self.spending.add(number, event.minor, event.shop, week, within)
             elif event.activity is not None:
-                self.learning[self.of_activity.get(event.activity, ""), week].add(number, event.minor)
-                self.activities[event.activity].add(number, event.minor)
-        counted = {id(event) for event, _ in within}
+                self.learning.add(number, event.minor, event.activity, week, within)
         for part in trace(events):
-            if id(part.purchase) in counted:
-                self.flows[part.activity, part.purchase.shop or ""].add(number, part.minor)
+            if within := spans.get(id(part.purchase), []):
+                self.spending.trace(number, part.minor, part.activity, part.purchase.shop or "", within)
 
-    def report(self, first: date, weeks: Sequence[date]) -> Report:
-        """The sums, with what must be withheld left out."""
-        learning, spending = _withheld_in_table(self.learning), _withheld_in_table(self.spending)
-        cells = _paired(learning, spending, sorted({*learning, *spending}))
-        earned_in, spent_in = (_withheld(_along(tallies, 0)) for tallies in (self.learning, self.spending))
-        earned_at, spent_at = (_withheld(_along(tallies, 1)) for tallies in (self.learning, self.spending))
-        mondays = {monday.isoformat(): monday for monday in weeks}
-        weekly = _paired(earned_at, spent_at, list(mondays))
-        spent_of = _withheld(_along(self.flows, 0))
+    def _spans(self, day: date) -> list[Hashable]:
+        """The periods that a day lies in, and what longer periods have beyond shorter ones."""
+        spans: list[Hashable] = [weeks for weeks, first in self.firsts.items() if day >= first]
+        beyond = [pair for pair in pairwise(PERIODS) if self.firsts[pair[1]] <= day < self.firsts[pair[0]]]
+        return spans + beyond
+
+    def report(self, weeks: int) -> Report:
+        """The sums of a period, with what must be withheld left out."""
+        mondays = {span: [first + timedelta(weeks=week) for week in range(span)] for span, first in self.firsts.items()}
+        named = {span: [monday.isoformat() for monday in found] for span, found in mondays.items()}
+        sides = self.learning, self.spending
+        hidden = [side.hidden(named) for side in sides]
+
+        def pair(*key: Hashable) -> Pair:
+            return Pair(*(_figure(side, key, out) for side, out in zip(sides, hidden, strict=True)))
+
+        cells = sorted({cell for side in sides for cell in side.keys(CELL) if cell[1] in named[weeks]})
+        districts = sorted({one for side in sides for one in side.keys(weeks, DISTRICT)})
+        taught = {*self.learning.keys(weeks, PLACE), *self.spending.keys(weeks, SOURCE)} - {UNTRACED}
+        spent = partial(_figure, self.spending, out=hidden[1])
         return Report(
-            first_day=first,
-            last_day=weeks[-1] + timedelta(days=6),
-            total=Pair(*(_whole(tallies) for tallies in (self.learning, self.spending))),
-            weeks={mondays[key]: pair for key, pair in weekly.items()},
-            districts=_paired(earned_in, spent_in, sorted({*earned_in, *spent_in})),
-            district_weeks=cells,
-            activities=_paired(
-                _withheld(self.activities), spent_of, sorted({*self.activities, *spent_of} - {UNTRACED})
-            ),
-            shops=_paired({}, _withheld(self.shops), sorted(self.shops)),
-            flows=_withheld_in_table(self.flows),
+            first_day=self.firsts[weeks],
+            last_day=mondays[weeks][-1] + timedelta(days=6),
+            total=pair(weeks, TOTAL),
+            weeks={monday: pair(WEEK, monday.isoformat()) for monday in mondays[weeks]},
+            districts={one: pair(weeks, DISTRICT, one) for one in districts},
+            district_weeks={cell: pair(CELL, *cell) for cell in cells},
+            activities={
+                one: Pair(_figure(self.learning, (weeks, PLACE, one), hidden[0]), spent((weeks, SOURCE, one)))
+                for one in sorted(taught)
+            },
+            shops={one: Pair(_NOBODY, spent((weeks, PLACE, one))) for one in self.spending.keys(weeks, PLACE)},
+            flows={flow: spent((weeks, FLOW, *flow)) for flow in self.spending.keys(weeks, FLOW)},
         )
 
 
-def _along(cells: Mapping[Cell, _Tally], axis: int) -> dict[str, _Tally]:
-    """The sums of a table's rows (0) or columns (1); people are counted once."""
-    sums: _Tallies[str] = _Tallies()
-    for cell, tally in cells.items():
-        into = sums[cell[axis]]
-        into.people |= tally.people
-        into.times += tally.times
-        into.minor += tally.minor
-    return sums
+_NOBODY = Measure(0, 0, 0)
 
 
-def _whole(cells: Mapping[Cell, _Tally]) -> Figure:
-    """The sum of everything."""
-    everything = _Tally()
-    for tally in cells.values():
-        everything.people |= tally.people
-        everything.times += tally.times
-        everything.minor += tally.minor
-    return _figure(everything, 0 < len(everything.people) < FEWEST)
-
-
-def _withheld(tallies: Mapping[Key, _Tally]) -> dict[Key, Figure]:
-    """The figures of a line whose sum is known."""
-    hidden = _to_withhold(tallies, _small(tallies))
-    return {key: _figure(tally, key in hidden) for key, tally in tallies.items()}
-
-
-def _withheld_in_table(cells: Mapping[Cell, _Tally]) -> dict[Cell, Figure]:
-    """The figures of a table of which the sums of rows and of columns are known."""
-    hidden = _small(cells)
-    while True:
-        before = len(hidden)
-        for axis in (0, 1):
-            for line in {cell[axis] for cell in hidden}:
-                within = {cell: tally for cell, tally in cells.items() if cell[axis] == line}
-                hidden |= _to_withhold(within, hidden & within.keys())
-        if len(hidden) == before:
-            return {cell: _figure(tally, cell in hidden) for cell, tally in cells.items()}
-
-
-def _small(tallies: Mapping[Key, _Tally]) -> set[Key]:
-    return {key for key, tally in tallies.items() if 0 < len(tally.people) < FEWEST}
-
-
-def _to_withhold(line: Mapping[Key, _Tally], hidden: set[Key]) -> set[Key]:
-    """What to withhold of a line in which this much is withheld already: together it concerns `FEWEST` people."""
-    hidden = set(hidden)
-    if not hidden:
-        return hidden
-    people = set().union(*(line[key].people for key in hidden))
-    others = sorted((key for key in line if key not in hidden), key=lambda key: (len(line[key].people), repr(key)))
-    for key in others:
-        if len(people) >= FEWEST and len(hidden) > 1:
-            break
-        hidden.add(key)
-        people |= line[key].people
-    return hidden
-
-
-def _figure(tally: _Tally, hidden: bool) -> Figure:
-    return None if hidden else Measure(len(tally.people), tally.times, tally.minor)
-
-
-def _paired(learning: Mapping[Key, Figure], spending: Mapping[Key, Figure], keys: Iterable[Key]) -> dict[Key, Pair]:
-    nobody = Measure(0, 0, 0)
-    return {key: Pair(learning.get(key, nobody), spending.get(key, nobody)) for key in keys}
+def _figure(side: _Side, key: Hashable, out: set[Hashable]) -> Figure:
+    if key in out:
+        return None
+    return side.tallies[key].measure if key in side.tallies else _NOBODY
 
 
 def _events(session: Session, city: str) -> Iterator[Event]:
@@ -310,11 +299,13 @@ def _events(session: Session, city: str) -> Iterator[Event]:
     )
 
     def earned(query: Select[str, datetime, Any, str]) -> Iterator[Event]:
-        for learner, at, minor, activity in session.execute(query.order_by(*list(query.selected_columns)[:2])):
+        ordered = query.order_by(*list(query.selected_columns)[:2])
+        for learner, at, minor, activity in session.execute(ordered, execution_options=_PAGEWISE):
             yield Event(learner, at, minor, activity, None)
 
     def spent() -> Iterator[Event]:
-        for learner, at, minor, shop in session.execute(bought.order_by(Redemption.learner, Case.ended_at)):
+        ordered = bought.order_by(Redemption.learner, Case.ended_at)
+        for learner, at, minor, shop in session.execute(ordered, execution_options=_PAGEWISE):
             assert at is not None  # noqa: S101 — for the type only; what was captured has ended
             yield Event(learner, at, minor, None, shop)
 

@@ -176,8 +176,9 @@ def settle(unit: Unit, principal: Principal, settlement_id: str) -> SettlementVi
 
 def open_request(session: Session, city: str, shop: str) -> SettlementView | None:
     """The shop's request that waits for an answer, or None."""
-    found = [one for one in of_shop(session, city, shop) if one.state == ASKED]
-    return found[0] if found else None
+    query = select(Settlement).where(Settlement.city == city, Settlement.shop == shop, Settlement.state == ASKED)
+    row = session.scalar(query)
+    return None if row is None else _view(row, shops.find(session, city, shop))
 
 
 def of_shop(session: Session, city: str, shop: str) -> list[SettlementView]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ledger.book import holds, statements, transfers
+from ledger.book.legs import SIDES
 from ledger.book.statements import StatementLine
 from ledger.book.transfers import Transfer
 from ledger.errors import NotFound
@@ -53,6 +54,23 @@ def test_a_cursor_stays_where_it_was_while_entries_arrive(installation: Installa
     with installation.read() as session:
         second = statements.statement(session, CITY, shop, cursor=first.next, limit=50)
     assert [line.amount_minor for line in first.items + second.items] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_cursor_that_somebody_made_up_is_a_place_like_any_other(installation: Installation, shop: str) -> None:
+    """Between, before or far behind all entries, and with a line that no entry has: the lines before that place."""
+    with installation.read() as session:
+        everything = statements.statement(session, CITY, shop).items
+        place = len(SIDES) * statements.MAX_LINES
+        for cursor, below in (
+            (2**40, 2**40),
+            (70_001, 0),
+            (5 * place - 1, 4),
+            (5 * place, 4),
+            (2**90, 2**63),
+            (-3, -1),
+        ):
+            found = statements.statement(session, CITY, shop, cursor=cursor)
+            assert found.items == [line for line in everything if line.entry <= below], cursor
 
 
 def test_an_account_without_entries_has_an_empty_statement(installation: Installation) -> None:

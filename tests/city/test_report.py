@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger.book import transfers
 from ledger.book.unit import Unit
 from ledger.city import report
-from ledger.city.report import FEWEST, UNTRACED, Event, Report, trace
+from ledger.city.report import UNTRACED, Event, Report, trace
 from ledger.commerce import promotions, redemptions, shops
 from ledger.commerce.promotions import NewPromotion
 from ledger.commerce.shops import NewShop
@@ -123,6 +123,41 @@ def test_few_people_are_not_shown(town: Town) -> None:
     assert found.districts["mueang"].learning is None
 
 
+def test_a_district_does_not_give_its_only_activity_away(town: Town) -> None:
+    """Six at the only activity of a district, three and fifty in none: the three cannot be had as what is left over."""
+    town.activity("hall", 300)
+    come(town, 6, "walk")
+    come(town, 3, "circle")
+    come(town, 50, "hall")
+    found = figures(town)
+    assert found.activities["circle"].learning is None
+    shown = [pair.learning.minor for pair in found.activities.values() if pair.learning]
+    assert found.total.learning is not None
+    left_over = [found.total.learning.minor - sum(shown)]
+    for name, pair in found.districts.items():
+        if pair.learning is not None:
+            within = {"mueang": ["walk"], "": ["circle", "hall"]}[name]
+            known = [one.minor for a in within if (one := found.activities[a].learning)]
+            left_over += [pair.learning.minor - sum(known), found.total.learning.minor - pair.learning.minor]
+    assert 3 * 200 not in left_over
+    assert 6 * 500 not in [pair.learning.minor for pair in found.districts.values() if pair.learning]
+
+
+def test_a_longer_period_does_not_give_a_few_earlier_people_away(town: Town) -> None:
+    """One person in February, nine since: what three months have beyond four weeks is not to be had."""
+    come(town, 1, "walk")
+    town.clock.advance(days=45)
+    come(town, 9, "walk")
+    short, long = figures(town, 4), figures(town, 13)
+    for one, other in (
+        (short.total.learning, long.total.learning),
+        (short.activities["walk"].learning, long.activities["walk"].learning),
+        (short.districts["mueang"].learning, long.districts["mueang"].learning),
+    ):
+        assert one is None or other is None
+    assert long.total.learning == (10, 10, 5000)
+
+
 def test_nobody_at_all_and_too_few_in_all(town: Town) -> None:
     """An empty city has zeros; one with two people says nothing at all."""
     assert figures(town).total.learning == (0, 0, 0)
@@ -166,26 +201,3 @@ def test_what_was_earned_first_is_spent_first() -> None:
         Event("me", AT, 300, None, "cafe"),
     ]
     assert [(part.activity, part.minor) for part in trace(story)] == [("old", 200), ("new", 100)]
-
-
-TABLES = st.dictionaries(
-    st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), st.sets(st.integers(1, 12), max_size=9)
-)
-
-
-@given(TABLES)
-def test_no_line_of_a_table_gives_few_people_away(table: dict[tuple[str, str], set[int]]) -> None:
-    """What is withheld along a row or column is nothing, or concerns enough people in more than one figure, or all."""
-    cells = {}
-    for cell, people in table.items():
-        cells[cell] = report._Tally()
-        for person in people:
-            cells[cell].add(person, 1)
-    shown = report._withheld_in_table(cells)
-    assert all(figure is None or figure.people == 0 or figure.people >= FEWEST for figure in shown.values())
-    for axis in (0, 1):
-        for name in {cell[axis] for cell in cells}:
-            line = [cell for cell in cells if cell[axis] == name]
-            hidden = [cell for cell in line if shown[cell] is None]
-            concerned = set().union(*(table[cell] for cell in hidden))
-            assert not hidden or (len(concerned) >= FEWEST and len(hidden) > 1) or hidden == line

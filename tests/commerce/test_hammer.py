@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ledger.book import transfers
 from ledger.book.cities import KeyRing
 from ledger.book.commands import Command
 from ledger.book.seal import Published
 from ledger.book.writer import Writer
-from ledger.commerce import redemptions
+from ledger.commerce import redemptions, trading
 from ledger.commerce.promotions import PromotionView
 from ledger.commerce.receipts import RedemptionView
 from ledger.db import Database
@@ -24,6 +26,7 @@ from tests.counts import scale
 from tests.factories import CITY
 
 CROWD = scale(24, 200)
+TREASURER = Principal(CITY, frozenset({"treasurer"}), None, "treasurer's token")
 
 
 @pytest.fixture(params=[1, 2], ids=["one-writer", "two-writers"])
@@ -102,6 +105,43 @@ def test_the_limit_holds_in_a_crowd(street: Street, writers: list[Writer]) -> No
     learner = street.learner()
     acts = [_reserving(writers[number % len(writers)], learner, promotion) for number in range(CROWD)]
     assert _all_at_once(acts) == {"ok": 1, "limit_reached": CROWD - 1}
+
+
+def test_a_request_to_settle_is_answered_once(street: Street, writers: list[Writer]) -> None:
+    """Of many who settle, decline and withdraw at once, one does; the tokens leave once or not at all."""
+    tea = street.shop("tea")
+    street.installation.give("shop:tea", 1_000)
+    asked = street.installation.run(lambda unit: trading.ask(unit, tea, 700))
+    verbs = [(trading.settle, TREASURER), (trading.decline, TREASURER), (trading.withdraw, tea)]
+
+    def answer(number: int) -> Callable[[], object]:
+        verb, who = verbs[number % 3]
+        command = Command(lambda unit: verb(unit, who, asked.id))
+        return lambda: writers[number % len(writers)].submit(CITY, command)
+
+    assert _all_at_once([answer(number) for number in range(CROWD)]) == {"ok": 1, "case_closed": CROWD - 1}
+    with street.installation.read() as session:
+        state = trading.get(session, CITY, asked.id).state
+    settled = street.installation.balance("settled").posted_minor
+    assert (settled, street.balance(tea)[0]) == ((700, 300) if state == "settled" else (0, 1_000))
+    assert street.installation.audit().ok
+
+
+def test_an_entry_is_taken_back_once_and_only_while_its_tokens_are_there(street: Street, writers: list[Writer]) -> None:
+    """Many take one payment back while its taker spends it: it is undone once, or spent; never both."""
+    tea, rice = street.shop("tea"), street.shop("rice")
+    street.installation.give("shop:tea", 500)
+    paid = street.installation.run(lambda unit: trading.spend(unit, tea, "rice", 500)).seq
+    undo = Command(lambda unit: transfers.reverse(unit, paid, actor="treasurer"))
+    spend = Command(lambda unit: trading.spend(unit, rice, "tea", 500))
+    acts: list[Callable[[], object]] = [
+        partial(writers[number % len(writers)].submit, CITY, (undo, spend)[number % 2]) for number in range(CROWD)
+    ]
+    answers = _all_at_once(acts)
+    assert answers["ok"] == 1
+    assert set(answers) <= {"ok", "insufficient_funds", "not_reversible"}
+    assert (street.balance(tea)[0], street.balance(rice)[0]) == (500, 0)
+    assert street.installation.audit().ok
 
 
 def test_a_redemption_is_confirmed_once(street: Street, writers: list[Writer]) -> None:

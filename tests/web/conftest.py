@@ -75,14 +75,15 @@ def town(sqlite_url: str, tmp_path: Path) -> Iterator[Town]:
     """
     installation = install(sqlite_url, tmp_path)
     installation.grant(100_000)
-    installation.run(_build)
+    installation.run(build)
     app = create_app(Settings(tmp_path, sqlite_url, PUBLIC_URL), clock=installation.clock)
     yield Town(app, installation)
     app.extensions["kgo"].installation.close()
     installation.close()
 
 
-def _build(unit: Unit) -> None:
+def build(unit: Unit) -> None:
+    """Everything of the town but its money."""
     system = Principal.system(CITY)
     places.create_district(unit, system, NewDistrict("mueang", "เมือง", "Mueang"))
     places.create(unit, system, NewPlace("ตึกแก่น", "Kaen building", id="kaen", district="mueang", street_order=1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ledger.book import accounts, transfers
+from ledger.book.unit import Unit
 from tests.web.conftest import HOME, Town
 from tests.web.visitor import Page, Visitor
 
@@ -149,6 +151,21 @@ def test_a_movement_is_taken_back_once(town: Town) -> None:
     assert not [form for form in steward.get(undo).forms if form.action.endswith("/reverse")]
     assert steward.send(question.form("/reverse"), key="another-key-of-some-length").status == 422
     assert town.kinds() == before
+
+
+def test_what_a_sponsor_was_given_can_be_taken_back(town: Town) -> None:
+    """A funding between the treasury and a sponsor has a page like any other, which names the sponsor's account."""
+
+    def give(unit: Unit) -> int:
+        accounts.open_account(unit, "sponsor:bank")
+        return transfers.post(unit, "fund", "treasury", "sponsor:bank", 700, actor="treasurer").seq
+
+    seq = town.installation.run(give)
+    page = town.worker(BOTH).get(f"{HOME}/steward/entries/{seq}/reverse")
+    assert "sponsor:bank" in page.text
+    town.worker(BOTH).send(page.form("/reverse"))
+    assert town.kinds()[-1] == "reverse"
+    assert town.installation.balance("sponsor:bank").posted_minor == 0
 
 
 def test_what_was_spent_is_not_taken_back(town: Town) -> None:
