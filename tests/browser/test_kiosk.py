@@ -33,7 +33,7 @@ def test_a_phone_reads_the_screen_and_is_rewarded(site: Site) -> None:
     learner.page.locator("main form button").click()
     expect(learner.page.locator(".token b")).to_have_text("+10.00")
     expect(tablet.page.locator("#arrivals")).to_have_text("มาแล้ว 1 คน", timeout=NOTICED_MS)
-    expect(tablet.page.locator("#latest")).to_have_text(re.compile(r"^\d\d:\d\d น\.$"))
+    expect(tablet.page.locator("#latest")).to_have_text(re.compile(r"^\d\d:\d\d\sน\.$"))
 
 
 def test_the_screen_comes_back_by_itself(site: Site) -> None:

@@ -207,7 +207,7 @@ def press(page: Page, name: str) -> None:
     expect(wanted).to_be_visible()
     for _ in range(25):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent.trim()") == name:
+        if page.evaluate("document.activeElement.textContent.trim().replace(/\\s+/g, ' ')") == name:
             break
     framed = "getComputedStyle(document.activeElement.closest('li.card') ?? document.activeElement).outlineStyle"
     assert page.evaluate(framed) == "solid"
