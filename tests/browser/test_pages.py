@@ -111,6 +111,17 @@ def doubled(page: Page) -> bool:
 def test_text_at_double_size_still_fits(site: Site) -> None:
     """A reader who doubles the letters scrolls down, never sideways."""
     person: Person = site.learner()
-    for address in ("", "?by=place", "wallet", "promotions", "help", "audit/", "audit/entries/12", "audit/check"):
+    pages = (
+        "",
+        "?by=place",
+        "?near=city-gate",
+        "wallet",
+        "promotions",
+        "help",
+        "audit/",
+        "audit/entries/12",
+        "audit/check",
+    )
+    for address in pages:
         person.page.goto(f"{site.home}/{address}")
         assert doubled(person.page), address
