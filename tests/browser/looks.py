@@ -178,10 +178,11 @@ AXE = """async (rules) => (await axe.run(rules)).violations
 def check(page: Page) -> None:
     """The page fits its window, can be read and hit, and its amounts and codes have a contrast of 7 to 1."""
     found = page.evaluate(MEASURE)
-    assert found["too_wide_px"] <= 0, page.url
+    assert found["too_wide_px"] <= 0, f"{page.url}: {found['too_wide_px']} px too wide"
     assert found["text_px"] >= SMALLEST_TEXT_PX, page.url
-    assert [shape for shape in found["targets"] if shape[1] < SMALLEST_TARGET_PX] == [], page.url
-    assert [faint for faint in found["amounts"] if faint[1] < AAA] == [], page.url
+    low = [shape for shape in found["targets"] if shape[1] < SMALLEST_TARGET_PX]
+    faint = [amount for amount in found["amounts"] if amount[1] < AAA]
+    assert (low, faint) == ([], []), f"{page.url}: {low} {faint}"
 
 
 def check_with_axe(page: Page) -> None:
@@ -243,7 +244,7 @@ def check_doubled(page: Page) -> None:
     found = page.evaluate(DOUBLED)
     wire.send("Page.setFontSizes", {"fontSizes": {"standard": USUAL_LETTERS_PX, "fixed": 13}})
     wire.detach()
-    assert found == {"too_wide_px": 0, "small": [], "cut": [], "stacked": []}, page.url
+    assert found == {"too_wide_px": 0, "small": [], "cut": [], "stacked": []}, f"{page.url}: {found}"
 
 
 WATCH_FOCUS = """() => {
@@ -284,4 +285,4 @@ def check_keyboard(page: Page) -> None:
         walked = page.evaluate(WALKED)
         if walked["rounds"]:
             break
-    assert walked == {"first": "skip", "faint": [], "rounds": True, "left": []}, page.url
+    assert walked == {"first": "skip", "faint": [], "rounds": True, "left": []}, f"{page.url}: {walked}"

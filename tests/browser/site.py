@@ -64,7 +64,7 @@ class Person:
     def leave(self) -> None:
         """Close the browser; a fault that it met fails the test."""
         self.context.close()
-        assert self.faults == []
+        assert not self.faults, "\n".join(self.faults)
 
     @property
     def faults(self) -> list[str]:
@@ -175,6 +175,7 @@ class Site:
         person = self.person(size, language, scheme, slow=slow)
         person.page.goto(f"{self.server.url}/l/{secret}")
         person.page.locator("main form button").click()
+        person.page.wait_for_url(lambda address: "/l/" not in address)
         return person
 
     def steward(
@@ -217,7 +218,8 @@ class Site:
         staying, self.people = self.people, []
         for person in staying:
             person.context.close()
-        assert [fault for person in staying for fault in person.faults] == []
+        faults = [fault for person in staying for fault in person.faults]
+        assert not faults, "\n".join(faults)
 
 
 def read_symbols(picture: bytes) -> list[str]:
