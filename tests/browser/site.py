@@ -34,7 +34,9 @@ PATIENCE_MS = 30_000
 NO_FAULT = re.compile("the server responded with a status of 4|Service Worker registration blocked by Playwright")
 """A refusal that a page explains, and what Playwright says of the missing service worker of somebody on slow 4G."""
 
-AWAY = re.compile(r"net::ERR_|Failed to fetch|the server responded with a status of 503")
+AWAY = re.compile(
+    r"net::ERR_|Failed to fetch|error occurred when fetching the script|the server responded with a status of 503"
+)
 """What a browser writes when there is no network, or when the service worker stands in for the server."""
 
 TELL_POLICY = """addEventListener('securitypolicyviolation', (event) =>
