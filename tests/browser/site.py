@@ -17,7 +17,7 @@ import png as pypng
 import zxingcpp
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
 
-from tests.browser.covering import LAPTOP, PHONE, Look
+from tests.browser.covering import LAPTOP, PHONE
 from tests.servers import Deployment, Server
 
 CITY = "khon-kaen"
@@ -51,7 +51,6 @@ class Person:
 
     Attributes:
         server: the only address that their browser may ask.
-        look: how they see the pages.
         complaints: what went wrong.
         is_cut_off: whether their network was away at any time; what the browser writes about that is no fault then.
     """
@@ -59,7 +58,6 @@ class Person:
     context: BrowserContext
     page: Page
     server: str
-    look: Look
     complaints: list[str] = field(default_factory=list)
     is_cut_off: bool = False
 
@@ -156,7 +154,7 @@ class Site:
         )
         context.add_cookies([{"name": "lang", "value": language, "url": self.server.url}])
         context.set_default_timeout(PATIENCE_MS)
-        person = Person(context, context.new_page(), self.server.url, Look(size, language, scheme))
+        person = Person(context, context.new_page(), self.server.url)
         person.watch()
         if slow:
             person.slow_down()
