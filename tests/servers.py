@@ -28,7 +28,7 @@ from ledger.cli import main
 ROOT = Path(__file__).parent.parent
 KGO = Path(sys.executable).parent / "kgo"
 
-START_SECONDS = 30
+START_SECONDS = 90
 """How long a server may take to answer /healthz on a busy machine."""
 
 STOP_SECONDS = 15

@@ -80,15 +80,10 @@ def test_without_a_script_a_button_goes_on(site: Site) -> None:
     """A browser that runs no scripts shows the bar and the button, and pressing it pays the next rows."""
     steward = site.steward(PHONE)
     (one,) = pupils(site, 1)
-    state = steward.context.storage_state()
-    plain = site.browser.new_context(
-        java_script_enabled=False, storage_state=state, viewport={"width": PHONE[0], "height": PHONE[1]}
-    )
-    page = plain.new_page()
+    page = site.person(java_script_enabled=False, storage_state=steward.context.storage_state()).page
     bring(site, page, f"learner;amount\n{one};1\n")
     page.locator("form[action$=confirm] button").click()
     expect(page.locator("progress")).to_have_attribute("value", "0")
     page.locator("form[action$=continue] button").click()
     expect(page.locator("progress")).to_have_count(0)
     expect(page.locator(".figures")).to_contain_text("1")
-    plain.close()

@@ -8,17 +8,10 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 from playwright.sync_api import expect
 
-from ledger.book.unit import Unit
-from ledger.chain import bridges, lists
-from ledger.chain.bridges import Contract
-from ledger.config import Settings
-from ledger.installation import Installation, assemble
 from tests.browser.looks import check_with_axe
-from tests.browser.site import CITY, LAPTOP, Person, Site
-from tests.chain.crossing import CHAIN, TOKEN, Sent
-
-KEY = bytes([11] * 32)
-ADDRESS = str(Account.from_key(KEY).address)
+from tests.browser.scene import ADDRESS, KEY, activate_claims, build_bridge
+from tests.browser.site import LAPTOP, Person, Site
+from tests.chain.crossing import CHAIN, TOKEN
 
 PROVIDER = """
 window.ethereum = {
@@ -60,36 +53,9 @@ class Wallet:
         return [ADDRESS]
 
 
-def _opened(site: Site) -> Installation:
-    """The server's installation, opened by another process as it were."""
-    return assemble(Settings(site.deployment.data, site.deployment.database_url, site.server.url))
-
-
-def build(site: Site) -> None:
-    """Give the city a bridge."""
-    with _opened(site) as installation:
-        contract = Contract(CHAIN, TOKEN, 1, 50_000, 20_000)
-        installation.writer.run(CITY, lambda unit: bridges.open_bridge(unit, contract).chain_id)
-
-
-def activate(site: Site) -> None:
-    """Everything asked for is in an active list."""
-
-    def run(unit: Unit) -> None:
-        made = lists.commit(unit, CHAIN, (unit.next_seq,), Sent())
-        assert made is not None
-        bridge = bridges.get(unit.session, CITY, CHAIN)
-        lists.proposed(unit, bridge, made.root, made.total_minor, made.size, made.seq, unit.now)
-        unit.session.flush()
-        lists.ended(unit, bridge, made.seq, lists.ACTIVE)
-
-    with _opened(site) as installation:
-        installation.writer.run(CITY, run)
-
-
 def test_a_wallet_links_claims_and_brings_back(site: Site) -> None:
     """One tap each: address, signature, claim, deposit; the calls go to the contract on its own chain."""
-    build(site)
+    build_bridge(site)
     person = site.learner()
     wallet = Wallet(person)
     page = person.page
@@ -109,7 +75,7 @@ def test_a_wallet_links_claims_and_brings_back(site: Site) -> None:
     page.get_by_label("ฉันทราบว่าทุกคนมองเห็นกระเป๋านี้ได้").check()
     page.get_by_role("button", name="ย้ายไป", exact=True).click()
     expect(page.locator(".notice.good")).to_be_visible()
-    activate(site)
+    activate_claims(site)
     page.reload()
     check_with_axe(page)
     page.locator("[data-send]").click()
@@ -125,7 +91,7 @@ def test_a_wallet_links_claims_and_brings_back(site: Site) -> None:
 
 def test_without_a_wallet_in_the_browser_everything_can_be_pasted(site: Site) -> None:
     """No button that could not work is shown."""
-    build(site)
+    build_bridge(site)
     person = site.learner(LAPTOP)
     page = person.page
     page.goto(f"{site.home}/chain")

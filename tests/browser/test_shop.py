@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import png as pypng
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ARGUMENTS
+from tests.browser.covering import Look, in_looks
+from tests.browser.keys import fill_in, press, tab_to
 from tests.browser.looks import check_with_axe
-from tests.browser.site import LAPTOP, PHONE, Person, Site, read_symbols
-from tests.browser.test_pages import doubled
+from tests.browser.site import LAPTOP, Person, Site, read_symbols
 
-SHOP = "sample-som-tam"
-NOTICED_MS = 8_000
 VIDEO = (640, 480)
 SOUNDED = "document.documentElement.dataset.sounded"
 A4_PX = (794, 1123)
@@ -32,11 +30,6 @@ def reserved(site: Site) -> Person:
     person.page.locator("form[action*=reserve] button").click()
     person.page.wait_for_url("**/redemptions/**")
     return person
-
-
-def shop(site: Site, size: tuple[int, int] = PHONE, language: str = "th") -> Person:
-    """The shop's phone at the counter."""
-    return site.worker("--role", "shop", "--shop", SHOP, size=size, language=language)
 
 
 def find(till: Person, learner: Person) -> None:
@@ -74,16 +67,19 @@ def another_browser(site: Site, chromium: Path, *arguments: str) -> Iterator[Non
         site.browser = before
 
 
-def test_the_camera_in_the_page_finds_what_the_customer_shows(site: Site, chromium: Path, tmp_path: Path) -> None:
+@in_looks("camera")
+def test_the_camera_in_the_page_finds_what_the_customer_shows(
+    site: Site, chromium: Path, tmp_path: Path, look: Look
+) -> None:
     """Scan, look, one tap: a green yes with its sound. The camera opens again by itself; the same QR is a loud no."""
     learner, film = reserved(site), tmp_path / "camera.y4m"
     video(learner.page.locator(".qr").screenshot(), film)
     allowed = f"--use-file-for-fake-video-capture={film}", "--use-fake-ui-for-media-stream"
     with another_browser(site, chromium, *allowed):
-        till = shop(site)
+        till = site.shop(*look)
         scan_and_take(till, learner)
-        till.page.get_by_role("link", name="ลูกค้าคนต่อไป").click()
-        expect(till.page.locator("section.verdict.bad")).to_be_visible(timeout=NOTICED_MS)
+        till.page.locator("a.button[href$='/shop/']").last.click()
+        expect(till.page.locator("section.verdict.bad")).to_be_visible()
         assert till.page.evaluate(SOUNDED) == "bad"
         check_with_axe(till.page)
         till.leave()
@@ -94,20 +90,20 @@ def scan_and_take(till: Person, learner: Person) -> None:
     """Open the camera, look, and tap once; the learner's page notices."""
     till.page.goto(f"{till.page.url.partition('/shop/')[0]}/shop/")
     till.page.locator("[data-camera]").click()
-    expect(till.page.locator("form[action$=confirm] button")).to_be_visible(timeout=NOTICED_MS)
+    expect(till.page.locator("form[action$=confirm] button")).to_be_visible()
     expect(till.page.locator(".token b")).to_have_text("3.00")
     expect(learner.page.locator("#redemption")).to_have_attribute("data-state", "pending-0")
     assert till.page.evaluate(SOUNDED) == "look"
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
     assert till.page.evaluate(SOUNDED) == "good"
-    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible(timeout=NOTICED_MS)
+    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible()
 
 
 def test_a_refused_camera_is_met_kindly(site: Site, chromium: Path) -> None:
     """Whoever says no to the browser reads how to allow it, and has a photo and the digits beside it."""
     with another_browser(site, chromium, "--deny-permission-prompts"):
-        till = shop(site)
+        till = site.shop()
         till.page.locator("[data-camera]").click()
         expect(till.page.locator("[data-why=denied]")).to_be_visible()
         expect(till.page.locator("[data-photo-way]")).to_be_visible()
@@ -119,7 +115,7 @@ def test_a_refused_camera_is_met_kindly(site: Site, chromium: Path) -> None:
 
 def test_without_a_camera_a_photo_does(site: Site, tmp_path: Path) -> None:
     """The page says kindly that there is none and offers a photo; one of a wall says so, one of the screen is found."""
-    learner, till = reserved(site), shop(site)
+    learner, till = reserved(site), site.shop()
     wall, screen = tmp_path / "wall.png", tmp_path / "screen.png"
     screen.write_bytes(learner.page.screenshot())
     wall.write_bytes(learner.page.locator(".foot").screenshot())
@@ -132,13 +128,10 @@ def test_without_a_camera_a_photo_does(site: Site, tmp_path: Path) -> None:
     expect(till.page.locator("form[action$=confirm] button")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("size", "language", "scheme"), [(PHONE, "th", "light"), (LAPTOP, "en", "dark")], ids=["phone", "laptop"]
-)
-def test_six_digits_show_before_they_take(site: Site, size: tuple[int, int], language: str, scheme: str) -> None:
-    """The sixth digit sends the form; title and amount stand there; one tap takes, and the learner's page notices."""
-    learner, till = reserved(site), shop(site, size, language)
-    till.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+@in_looks("shop")
+def test_six_digits_show_before_they_take(site: Site, look: Look) -> None:
+    """On slow 4G the sixth digit sends the form; what and how much stand there; one tap takes, and both see it."""
+    learner, till = reserved(site), site.shop(*look, slow=True)
     find(till, learner)
     expect(till.page.locator(".token b")).to_have_text("3.00")
     expect(learner.page.locator("#redemption")).to_have_attribute("data-state", "pending-0")
@@ -148,12 +141,12 @@ def test_six_digits_show_before_they_take(site: Site, size: tuple[int, int], lan
     button.click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
     check_with_axe(till.page)
-    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible(timeout=NOTICED_MS)
+    expect(learner.page.locator("#redemption[data-state=confirmed-0]")).to_be_visible()
 
 
 def test_the_qr_on_the_learner_s_screen_leads_to_the_same_look(site: Site) -> None:
     """An independent reader finds the address in a picture of the phone; the shop's browser opens it."""
-    learner, till = reserved(site), shop(site)
+    learner, till = reserved(site), site.shop()
     symbols = read_symbols(learner.page.screenshot(full_page=True))
     assert len(symbols) == 1
     till.page.goto(site.server.url + "/r/" + symbols[0].rpartition("/r/")[2])
@@ -163,20 +156,19 @@ def test_the_qr_on_the_learner_s_screen_leads_to_the_same_look(site: Site) -> No
 
 def test_a_tap_without_a_network_says_so_and_counts_once(site: Site) -> None:
     """No answer is shown as no answer; the second tap, with the network back, takes the tokens once."""
-    learner, till = reserved(site), shop(site)
+    learner, till = reserved(site), site.shop()
     find(till, learner)
-    till.context.set_offline(True)
+    till.cut_off()
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator("#trouble")).to_be_visible()
-    till.context.set_offline(False)
+    till.reconnect()
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
-    till.complaints.clear()
 
 
 def test_the_sound_can_be_muted_and_shows_it(site: Site) -> None:
     """The button says which; it stays so on the next page, and the answer makes no sound but still its colour."""
-    till = shop(site)
+    till = site.shop()
     button = till.page.locator("[data-sound-toggle]")
     expect(button).to_have_attribute("aria-pressed", "true")
     button.click()
@@ -190,7 +182,7 @@ def test_the_sound_can_be_muted_and_shows_it(site: Site) -> None:
 
 def test_a_refund_reaches_the_learner(site: Site) -> None:
     """A part after a second look, then the rest; it stands on the learner's open page without a touch."""
-    learner, till = reserved(site), shop(site)
+    learner, till = reserved(site), site.shop()
     find(till, learner)
     till.page.locator("form[action$=confirm] button").click()
     for amount, state in (("1", "confirmed-100"), ("2", "refunded-300")):
@@ -201,13 +193,13 @@ def test_a_refund_reaches_the_learner(site: Site) -> None:
         check_with_axe(till.page)
         till.page.locator("form[action$=refund] button").click()
         gone = learner.page.locator(f"#redemption[data-state={state}]")
-        expect(gone).to_be_visible(timeout=NOTICED_MS)
+        expect(gone).to_be_visible()
     expect(learner.page.locator("main")).to_contain_text("5.00 KGO")
 
 
 def test_a_wrong_code_says_so_at_the_field(site: Site) -> None:
     """The field keeps the focus of the eye: the error is announced and tied to it."""
-    till = shop(site)
+    till = site.shop()
     till.page.locator("#code").press_sequentially("000000")
     field = till.page.locator("#code")
     expect(field).to_have_attribute("aria-invalid", "true")
@@ -217,7 +209,7 @@ def test_a_wrong_code_says_so_at_the_field(site: Site) -> None:
 
 def test_a_promotion_is_duplicated_paused_and_resumed(site: Site) -> None:
     """The copy stands beside its model; paused it is gone for learners, and resumed it is back."""
-    till, reader = shop(site, language="en"), site.person(language="en")
+    till, reader = site.shop(language="en"), site.person(language="en")
     till.page.goto(f"{site.home}/shop/promotions")
     till.page.get_by_role("link", name="Duplicate").first.click()
     till.page.locator("[name=title_en]").fill("Two baskets")
@@ -231,7 +223,7 @@ def test_a_promotion_is_duplicated_paused_and_resumed(site: Site) -> None:
 
 def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
     """The month's chart has its table; the CSV adds up to the balance; the paper is one that A4 holds."""
-    learner, till = reserved(site), shop(site, LAPTOP, "en")
+    learner, till = reserved(site), site.shop(LAPTOP, "en")
     find(till, learner)
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
@@ -257,7 +249,7 @@ def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
 
 def test_tokens_are_spent_and_settled(site: Site) -> None:
     """A neighbour is paid after a second look; what is left is asked for, and the treasurer settles it."""
-    learner, till, treasurer = reserved(site), shop(site, language="en"), site.steward(language="en")
+    learner, till, treasurer = reserved(site), site.shop(language="en"), site.steward(language="en")
     find(till, learner)
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
@@ -281,9 +273,19 @@ def test_tokens_are_spent_and_settled(site: Site) -> None:
     expect(till.page.locator(".line", has_text="Settled")).to_be_visible()
 
 
-def test_a_shop_page_at_double_size_still_fits(site: Site) -> None:
-    """A shopkeeper who doubles the letters scrolls down, never sideways."""
-    till = shop(site)
-    for address in ("", "promotions", "sales", "statement", "statement/print", "tokens", "about"):
-        till.page.goto(f"{site.home}/shop/{address}")
-        assert doubled(till.page), address
+@in_looks("shop by keyboard")
+def test_taking_and_giving_back_by_keyboard(site: Site, look: Look) -> None:
+    """Six digits, a look, Enter; then a part is given back, after a second look, and the learner sees it."""
+    learner, till = reserved(site), site.shop(*look)
+    page = till.page
+    tab_to(page, "#code")
+    page.keyboard.type(learner.page.locator("p.code").inner_text())
+    page.wait_for_url("**/shop/redemptions/**")
+    press(page, "form[action$=confirm] button")
+    expect(page.locator(".verdict.good")).to_be_visible()
+    tab_to(page, "details summary")
+    page.keyboard.press("Enter")
+    fill_in(page, "[name=amount]", "1")
+    press(page, "form[action$=refund] button")
+    press(page, "form[action$=refund] button")
+    expect(learner.page.locator("#redemption[data-state=confirmed-100]")).to_be_visible()

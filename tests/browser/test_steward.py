@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import png as pypng
-import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.browser.covering import Look, in_looks
+from tests.browser.keys import fill_in, press, skip_to_content
 from tests.browser.looks import check_with_axe
 from tests.browser.site import LAPTOP, PHONE, Site, read_symbols
 
@@ -19,10 +20,10 @@ PAPER: ViewportSize = {"width": 703, "height": 1032}
 """A4 within its margins of 12 mm, in CSS pixels."""
 
 
-def test_fund_open_print(site: Site) -> None:
-    """New activity, funded after a second look, a session opened, and the printed sheet decodes to its code."""
-    steward, now = site.steward(), datetime.now(UTC) + BANGKOK
-    page = steward.page
+@in_looks("steward")
+def test_fund_open_print(site: Site, look: Look) -> None:
+    """On slow 4G: new activity, funded after a second look, a session opened; the printed sheet decodes to its code."""
+    page, now = site.steward(*look, slow=True).page, datetime.now(UTC) + BANGKOK
     page.goto(f"{site.home}/steward/activities/new")
     page.locator("#f-name_th").fill("สานเสวนาริมทาง")
     page.locator("#f-name_en").fill("Street dialogue")
@@ -30,9 +31,10 @@ def test_fund_open_print(site: Site) -> None:
     page.locator("main form button.large").click()
     page.locator("#f-est_usual").fill("10")
     page.locator("#f-est_meetings").fill("2")
-    page.get_by_role("button", name="คำนวณใหม่").click()
+    page.locator("button[name=again][value=cost]").click()
     expect(page.locator(".forecast")).to_contain_text("150.00 KGO")
-    page.get_by_role("button", name="ประกาศใช้").click()
+    check_with_axe(page)
+    page.locator("button[name=confirmed]").click()
     page.locator("#f-fund_amount").fill("100")
     page.locator("form[action$=fund] button").click()
     expect(page.locator("table")).to_contain_text("100.00 KGO")
@@ -41,27 +43,25 @@ def test_fund_open_print(site: Site) -> None:
     page.locator("#f-starts_at").fill((now - timedelta(hours=1)).strftime(LOCAL))
     page.locator("#f-ends_at").fill((now + timedelta(hours=1)).strftime(LOCAL))
     page.locator("form[action$=sessions] button").click()
-    page.get_by_role("link", name="พิมพ์โปสเตอร์").click()
-    page.emulate_media(media="print")
+    check_with_axe(page)
+    page.locator("a[href$='/poster']").first.click()
+    page.emulate_media(media="print", color_scheme="dark" if look.scheme == "dark" else "light")
     page.set_viewport_size(PAPER)
     expect(page.locator(".head")).to_be_hidden()
     assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
     (address,) = read_symbols(at_300_px(page, ".poster .qr svg"))
-    learner = site.person()
+    learner = site.person(*look, slow=True)
     learner.page.goto(site.server.url + "/q/" + address.rpartition("/q/")[2])
     learner.page.locator("main form button").click()
     expect(learner.page.locator(".token b")).to_have_text("+7.50")
 
 
-@pytest.mark.parametrize(("size", "language", "scheme"), [(PHONE, "en", "dark"), (LAPTOP, "th", "light")])
-def test_slips_are_printed_read_used_once_and_withdrawn(
-    site: Site, size: tuple[int, int], language: str, scheme: Literal["light", "dark"]
-) -> None:
+@in_looks("slips")
+def test_slips_are_printed_read_used_once_and_withdrawn(site: Site, look: Look) -> None:
     """A sheet of one-time codes: each printed slip is read at 300 px and says its own code; one learner uses it."""
-    steward = site.steward(size, language)
-    page = steward.page
-    page.emulate_media(color_scheme=scheme)
-    page.goto(f"{site.home}/steward/activities/new?lang={language}")
+    scheme: Literal["dark", "light"] = "dark" if look.scheme == "dark" else "light"
+    page = site.steward(*look).page
+    page.goto(f"{site.home}/steward/activities/new")
     page.locator("#f-name_th").fill("ทอผ้าไหมมัดหมี่")
     page.locator("#f-name_en").fill("Weaving mudmee silk")
     page.locator("#f-mode").select_option("code")
@@ -90,14 +90,14 @@ def test_slips_are_printed_read_used_once_and_withdrawn(
     pages_of_paper = page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n")
     assert pages_of_paper == 2
     slip = site.server.url + "/q/" + read[0].rpartition("/q/")[2]
-    first, second = site.person(size, language), site.person(size, language)
+    first, second = site.person(*look), site.person(*look)
     for learner in (first, second):
         learner.page.goto(slip)
         learner.page.locator("main form button").click()
     expect(first.page.locator(".token b")).to_have_text("+15.00")
     expect(second.page.locator(".token")).to_have_count(0)
     page.emulate_media(media="screen", color_scheme=scheme)
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.set_viewport_size({"width": look.size[0], "height": look.size[1]})
     page.goto(page.url.split("?")[0] + "/withdraw")
     check_with_axe(page)
     page.locator("main form button").click()
@@ -176,13 +176,21 @@ def test_errors_stand_at_their_fields_and_nothing_is_lost(site: Site) -> None:
     expect(page.locator("#f-name_th")).to_have_value("ทดลอง")
 
 
-def test_the_desk_can_be_walked_with_the_keyboard(site: Site) -> None:
-    """The first Tab offers to skip to the content; what has the focus is visibly framed."""
-    page = site.steward().page
-    page.goto(f"{site.home}/steward/")
-    page.keyboard.press("Tab")
-    expect(page.locator(".skip")).to_be_focused()
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "content"
-    page.keyboard.press("Tab")
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+@in_looks("steward by keyboard")
+def test_from_the_idea_to_the_poster_by_keyboard(site: Site, look: Look) -> None:
+    """Tab, Enter and letters alone: past the head, a new activity, what it will cost, funded, and its poster."""
+    page = site.steward(*look).page
+    page.goto(f"{site.home}/steward/activities")
+    skip_to_content(page)
+    press(page, "main a[href$='activities/new']")
+    fill_in(page, "#f-name_th", "ร้องสรภัญญะ")
+    fill_in(page, "#f-name_en", "Chanting sarabhanna")
+    fill_in(page, "#f-amount", "3")
+    press(page, "main form button.large")
+    press(page, "button[name=confirmed]")
+    fill_in(page, "#f-fund_amount", "30")
+    press(page, "form[action$=fund] button")
+    press(page, "main form button.large")
+    expect(page.locator(".figures")).to_contain_text("30.00 KGO")
+    press(page, "main a[href$='/poster']")
+    expect(page.locator(".sheet .qr svg")).to_be_visible()

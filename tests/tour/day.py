@@ -247,14 +247,12 @@ def at_home(day: Day) -> None:
     learner.page.wait_for_function(
         "async () => !!(await caches.match(location.pathname, { cacheName: 'kgo-pages-1' }))"
     )
-    learner.context.set_offline(True)
+    learner.cut_off()
     learner.page.reload()
     expect(learner.page.locator("#as-of")).to_be_visible()
     learner.page.evaluate("scrollTo(0, 0)")
     day.take("learner", "evening")
-    learner.context.set_offline(False)
-    # The browser itself reports each request that found no network.
-    learner.complaints.clear()
+    learner.reconnect()
 
 
 def the_opening_picture(day: Day) -> None:

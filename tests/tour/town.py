@@ -103,7 +103,7 @@ class Town:
         context.add_cookies([{"name": "lang", "value": language, "url": ADDRESS}])
         context.set_default_timeout(PATIENCE_MS)
         context.clock.install(time=self.clock())
-        person = Person(context, context.new_page())
+        person = Person(context, context.new_page(), ADDRESS)
         person.watch()
         self.people.append(person)
         return person
