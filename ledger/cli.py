@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ledger.book.unit import Unit
     from ledger.installation import Installation
 
-
 CHAIN_ROLES = ("admin", "proposer", "guardian", "anchorer", "pauser", "relayer")
 
 
@@ -29,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return verify(arguments[1:])
     options = _parser().parse_args(arguments)
+    from ledger import process
     from ledger.errors import LedgerError, ValidationFailed
-    from ledger.process import collect_rarely
 
-    collect_rarely()
+    process.collect_rarely()
     try:
         return int(options.run(options) or 0)
     except ValidationFailed as refusal:
