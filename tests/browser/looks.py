@@ -22,6 +22,7 @@ ROOT = "/"
 PUBLIC = (
     ROOT,
     f"{ROOT}offline",
+    f"{ROOT}help",
     f"{ROOT}q/{{code}}",
     f"{ROOT}c/{CITY}/nowhere",
     "",

@@ -29,8 +29,8 @@ def reserve(person: Person, site: Site) -> None:
 
 
 WHAT = {
-    "th": ("เดินเรียนรู้ถนนศรีจันทร์", "ประตูเมือง", "โดยภาคีเครือข่าย"),
-    "en": ("Sri Chan road learning walk", "City gate", "by Partners of the learning city"),
+    "th": ("เดินเรียนรู้ถนนศรีจันทร์", "ประตูเมือง", "ภาคีเครือข่าย"),
+    "en": ("Sri Chan road learning walk", "City gate", "Partners of the learning city"),
 }
 
 

@@ -124,7 +124,7 @@ class Town:
         while self.people:
             person = self.people.pop()
             person.context.close()
-            complaints += person.complaints
+            complaints += person.faults
         assert not complaints, complaints
 
 
