@@ -1,29 +1,34 @@
 """The city's figures: who took part, what was earned and spent, and which activities feed which shops.
 
-All of it is counted inside the city's own database and leaves it in sums alone, so that no person can be read out:
+All of it is counted inside the city's own database and leaves it in sums alone, so that no person can be read out.
+When each activity gave and each shop took how much stands in the public log, under handles that nobody can link. What
+the log does not tell is who is the same person, and so where a purchase came from. That is what is guarded here:
 
 * A figure over 1 to `FEWEST` - 1 people is withheld. So that it cannot be found by subtraction, more figures of its
   line are withheld, the smallest first, until those withheld concern `FEWEST` people or more; in a table along its
-  rows and along its columns, until both hold.
+  rows and along its columns, until both hold; of activities and shops in the whole city and in each district.
+* A number of people is rounded down to a multiple of `FEWEST`: two figures, of two weeks, two periods or two looks at
+  the same page, never differ by one person.
+* What went from an activity to a shop is told in groups of `FEWEST` people or more, each whole, in the period in which
+  it became so many (`tracing.groups`). So two of these figures differ by whole groups too, however they are compared.
 * A period is a whole number of weeks out of `PERIODS` and ends with the running week, so that nobody cuts out a day.
-* This protects against subtraction along a line, not against somebody who knows the others of a group.
 
-Which activity fed which shop: each person spends what they earned first, first (`trace`). What they spend beyond what
-activities gave them, such as tokens handed out by the city, comes from no activity (`UNTRACED`).
+Which activity fed which shop: each person spends what they earned first, first (`tracing.trace`).
 
-What was taken back does not count: reversed rewards, refunded purchases. A purchase counts at its confirmation.
-Bounds: reads every reward and purchase of the city once, one person at a time; it keeps sums and, for each figure, the
-numbers of the people behind it.
+What was taken back does not count: reversed rewards, refunded purchases; a refund groups anew what came after it. A
+purchase counts at its confirmation. This does not protect from somebody who knows all others of a group.
+Bounds: reads every reward and purchase of the city once, one person at a time; it keeps sums, the numbers of the people
+behind each, and the parts of purchases.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
@@ -32,6 +37,7 @@ from sqlalchemy.orm import Session
 from ledger.book.cases import CAPTURED, Case
 from ledger.book.cities import City
 from ledger.book.entries import Entry
+from ledger.city.tracing import FEWEST, UNTRACED, Event, Spent, groups, trace
 from ledger.commerce.shops import Shop
 from ledger.commerce.standing import Redemption, with_case
 from ledger.programme.activities import Activity
@@ -40,21 +46,18 @@ from ledger.programme.attendance import Attendance
 from ledger.programme.places import Place
 from ledger.programme.windows import day_of
 
-FEWEST = 5
-"""A figure concerns at least so many people, or nobody."""
-
 PERIODS = (4, 13, 52)
 """The periods that may be asked for, in weeks."""
 
-UNTRACED = ""
-"""In the place of an activity: tokens that came from none."""
+NOWHERE = "-"
+"""Among flows between districts: an activity or shop of no district."""
 
 Key = TypeVar("Key", bound=Hashable)
 Cell = tuple[str, str]
 
 
 class Measure(NamedTuple):
-    """How many people, how often, how much in minor units."""
+    """How many people (rounded down to a multiple of `FEWEST`), how often, how much in minor units."""
 
     people: int
     times: int
@@ -85,6 +88,8 @@ class Report:
         activities: `learning` there, and `spending` of what was earned there, whenever it was earned.
         shops: `spending` there; `learning` is of nobody.
         flows: by activity and shop, what was earned at the one and spent at the other.
+        district_flows: the same by the district of the activity and that of the shop.
+        district_flow_weeks: and by Monday (ISO) of the week in which a group was complete, as the third.
     """
 
     first_day: date
@@ -96,24 +101,8 @@ class Report:
     activities: Mapping[str, Pair]
     shops: Mapping[str, Pair]
     flows: Mapping[Cell, Figure]
-
-
-class Event(NamedTuple):
-    """Something earned at an activity (`shop` is None) or spent at a shop (`activity` is None)."""
-
-    learner: str
-    at: datetime
-    minor: int
-    activity: str | None
-    shop: str | None
-
-
-class Part(NamedTuple):
-    """A part of a purchase, with the activity that it was earned at, or `UNTRACED`."""
-
-    purchase: Event
-    activity: str
-    minor: int
+    district_flows: Mapping[Cell, Figure]
+    district_flow_weeks: Mapping[tuple[str, str, str], Measure]
 
 
 def of(session: Session, city: City, now: datetime, weeks: int) -> Report:
@@ -131,25 +120,6 @@ def of(session: Session, city: City, now: datetime, weeks: int) -> Report:
     for number, (_, events) in enumerate(groupby(_events(session, city.id), key=lambda event: event.learner)):
         count.person(number, list(events))
     return count.report(first, [first + timedelta(weeks=week) for week in range(weeks)])
-
-
-def trace(events: Iterable[Event]) -> Iterator[Part]:
-    """Where one person's purchases came from: what was earned first is spent first. Events in order of time."""
-    purse: deque[tuple[str, int]] = deque()
-    for event in events:
-        if event.shop is None:
-            purse.append((event.activity or UNTRACED, event.minor))
-            continue
-        due = event.minor
-        while due and purse:
-            activity, held = purse.popleft()
-            part = min(due, held)
-            due -= part
-            if held > part:
-                purse.appendleft((activity, held - part))
-            yield Part(event, activity, part)
-        if due:
-            yield Part(event, UNTRACED, due)
 
 
 @dataclass
@@ -182,7 +152,7 @@ class _Count:
         self.spending: _Tallies[Cell] = _Tallies()
         self.activities: _Tallies[str] = _Tallies()
         self.shops: _Tallies[str] = _Tallies()
-        self.flows: _Tallies[Cell] = _Tallies()
+        self.ways: defaultdict[Cell, list[Spent]] = defaultdict(list)
 
     def person(self, number: int, events: Sequence[Event]) -> None:
         """Count one person's events, those before the period only for where their tokens came from."""
@@ -195,10 +165,44 @@ class _Count:
             elif event.activity is not None:
                 self.learning[self.of_activity.get(event.activity, ""), week].add(number, event.minor)
                 self.activities[event.activity].add(number, event.minor)
-        counted = {id(event) for event, _ in within}
-        for part in trace(events):
-            if id(part.purchase) in counted:
-                self.flows[part.activity, part.purchase.shop or ""].add(number, part.minor)
+        for purchase, parts in groupby(trace(events), key=lambda part: part.purchase):
+            sums: defaultdict[str, int] = defaultdict(int)
+            for part in parts:
+                sums[part.activity] += part.minor
+            for activity, minor in sums.items():
+                self.ways[activity, purchase.shop or ""].append(Spent(purchase.at, number, minor))
+
+    def told(self, parts: Iterable[Spent]) -> dict[str, list[Spent]]:
+        """Of the parts that went one way, those whose group became complete in a week of the period, by its Monday."""
+        found: defaultdict[str, list[Spent]] = defaultdict(list)
+        for group in groups(parts):
+            day = day_of(group.complete_at, self.zone)
+            if day >= self.first:
+                found[(day - timedelta(days=day.weekday())).isoformat()] += group.parts
+        return found
+
+    def sums_of_ways(self, name: Callable[[Cell], Key], told: Mapping[Cell, Sequence[Spent]]) -> dict[Key, Figure]:
+        """The sums of ways that share a name, each grouped by itself.
+
+        It is withheld where it would say together with `told`, what is told of its ways, what a few people did.
+        """
+        gathered: defaultdict[Key, list[Spent]] = defaultdict(list)
+        known: defaultdict[Key, Counter[Spent]] = defaultdict(Counter)
+        for way, parts in self.ways.items():
+            gathered[name(way)] += parts
+            known[name(way)].update(told.get(way, ()))
+        sums: dict[Key, Figure] = {}
+        for key, parts in gathered.items():
+            counted = Counter(chain.from_iterable(self.told(parts).values()))
+            beyond = {part.person for part in (counted - known[key]) + (known[key] - counted)}
+            figure = _measure(counted.elements())
+            if figure or self._of_period(parts):
+                sums[key] = None if not figure or 0 < len(beyond) < FEWEST else figure
+        return sums
+
+    def _of_period(self, parts: Iterable[Spent]) -> bool:
+        """Whether anything of it was spent in the period."""
+        return any(day_of(part.at, self.zone) >= self.first for part in parts)
 
     def report(self, first: date, weeks: Sequence[date]) -> Report:
         """The sums, with what must be withheld left out."""
@@ -208,7 +212,11 @@ class _Count:
         earned_at, spent_at = (_withheld(_along(tallies, 1)) for tallies in (self.learning, self.spending))
         mondays = {monday.isoformat(): monday for monday in weeks}
         weekly = _paired(earned_at, spent_at, list(mondays))
-        spent_of = _withheld(_along(self.flows, 0))
+        told = {way: list(chain.from_iterable(self.told(parts).values())) for way, parts in self.ways.items()}
+        flows = self.sums_of_ways(lambda way: way, told)
+        spent_of = self.sums_of_ways(lambda way: way[0], told)
+        between = self.sums_of_ways(self._districts, told)
+        learnt_at = _withheld_in_parts(self.activities, self.of_activity, earned_in)
         return Report(
             first_day=first,
             last_day=weeks[-1] + timedelta(days=6),
@@ -216,12 +224,31 @@ class _Count:
             weeks={mondays[key]: pair for key, pair in weekly.items()},
             districts=_paired(earned_in, spent_in, sorted({*earned_in, *spent_in})),
             district_weeks=cells,
-            activities=_paired(
-                _withheld(self.activities), spent_of, sorted({*self.activities, *spent_of} - {UNTRACED})
-            ),
-            shops=_paired({}, _withheld(self.shops), sorted(self.shops)),
-            flows=_withheld_in_table(self.flows),
+            activities=_paired(learnt_at, spent_of, sorted({*learnt_at, *spent_of} - {UNTRACED})),
+            shops=_paired({}, _withheld_in_parts(self.shops, self.of_shop, spent_in), sorted(self.shops)),
+            flows=flows,
+            district_flows=between,
+            district_flow_weeks=self._weekly({way for way, figure in between.items() if figure}),
         )
+
+    def _districts(self, way: Cell) -> Cell:
+        """From the district of an activity to that of a shop; what comes from no activity stays so."""
+        activity, shop = way
+        return (UNTRACED if activity == UNTRACED else self.of_activity.get(activity) or NOWHERE), (
+            self.of_shop.get(shop) or NOWHERE
+        )
+
+    def _weekly(self, ways: Set[Cell]) -> dict[tuple[str, str, str], Measure]:
+        """What is told of these ways between districts, by the week in which it could be."""
+        gathered: defaultdict[Cell, list[Spent]] = defaultdict(list)
+        for way, parts in self.ways.items():
+            gathered[self._districts(way)] += parts
+        return {
+            (*way, week): figure
+            for way in sorted(ways)
+            for week, parts in self.told(gathered[way]).items()
+            if (figure := _measure(parts))
+        }
 
 
 def _along(cells: Mapping[Cell, _Tally], axis: int) -> dict[str, _Tally]:
@@ -264,6 +291,21 @@ def _withheld_in_table(cells: Mapping[Cell, _Tally]) -> dict[Cell, Figure]:
             return {cell: _figure(tally, cell in hidden) for cell, tally in cells.items()}
 
 
+def _withheld_in_parts(
+    tallies: Mapping[str, _Tally], part_of: Mapping[str, str], parts: Mapping[str, Figure]
+) -> dict[str, Figure]:
+    """The figures of a line whose sum is known, and that of each of its parts, but for the `parts` withheld."""
+    hidden = _small(tallies)
+    known = defaultdict[str | None, dict[str, _Tally]](dict)
+    for key, tally in tallies.items():
+        part = part_of.get(key, "")
+        known[part if parts.get(part) else None][key] = tally
+    for line in known.values():
+        hidden |= _to_withhold(line, hidden & line.keys())
+    hidden = _to_withhold(tallies, hidden)
+    return {key: _figure(tally, key in hidden) for key, tally in tallies.items()}
+
+
 def _small(tallies: Mapping[Key, _Tally]) -> set[Key]:
     return {key for key, tally in tallies.items() if 0 < len(tally.people) < FEWEST}
 
@@ -284,7 +326,19 @@ def _to_withhold(line: Mapping[Key, _Tally], hidden: set[Key]) -> set[Key]:
 
 
 def _figure(tally: _Tally, hidden: bool) -> Figure:
-    return None if hidden else Measure(len(tally.people), tally.times, tally.minor)
+    return None if hidden else Measure(_rounded(len(tally.people)), tally.times, tally.minor)
+
+
+def _measure(parts: Iterable[Spent]) -> Measure | None:
+    """The sum of parts that may be told; None if there are none."""
+    found = list(parts)
+    people = len({part.person for part in found})
+    return Measure(_rounded(people), len(found), sum(part.minor for part in found)) if found else None
+
+
+def _rounded(people: int) -> int:
+    """A number of people as it is told."""
+    return people - people % FEWEST
 
 
 def _paired(learning: Mapping[Key, Figure], spending: Mapping[Key, Figure], keys: Iterable[Key]) -> dict[Key, Pair]:

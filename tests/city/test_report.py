@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ledger.book import transfers
 from ledger.book.unit import Unit
 from ledger.city import report
-from ledger.city.report import FEWEST, UNTRACED, Event, Report, trace
+from ledger.city.report import Report
+from ledger.city.tracing import FEWEST, UNTRACED, Event, Spent, groups, trace
 from ledger.commerce import promotions, redemptions, shops
 from ledger.commerce.promotions import NewPromotion
 from ledger.commerce.shops import NewShop
@@ -68,21 +69,23 @@ def come(town: Town, count: int, *to: str) -> list[Principal]:
 
 
 def test_who_came_and_what_was_earned_and_spent(town: Town) -> None:
-    """Six come, five of them buy: counted by week, by district, by activity and shop; people are counted once."""
+    """Six come, five of them buy: counted by week, by district, by activity and shop; people once, in fives."""
     people = come(town, 6, "walk", "circle")
     for who in people[:5]:
         buy(town, who)
     found = figures(town)
-    assert found.total.learning == (6, 12, 6 * 700)
+    assert found.total.learning == (5, 12, 6 * 700)
     assert found.total.spending == (5, 5, 1500)
-    assert found.weeks[max(found.weeks)].learning == (6, 12, 4200)
+    assert found.weeks[max(found.weeks)].learning == (5, 12, 4200)
     assert found.weeks[min(found.weeks)].learning == (0, 0, 0)
-    assert found.districts["mueang"].learning == (6, 6, 3000)
-    assert found.districts[""].learning == (6, 6, 1200)
+    assert found.districts["mueang"].learning == (5, 6, 3000)
+    assert found.districts[""].learning == (5, 6, 1200)
     assert found.districts["mueang"].spending == (5, 5, 1500)
-    assert found.activities["circle"].learning == (6, 6, 1200)
+    assert found.activities["circle"].learning == (5, 6, 1200)
     assert found.shops["cafe"].spending == (5, 5, 1500)
     assert found.flows["walk", "cafe"] == (5, 5, 1500)
+    assert found.district_flows == {("mueang", "mueang"): (5, 5, 1500)}
+    assert found.district_flow_weeks == {("mueang", "mueang", max(found.weeks).isoformat()): (5, 5, 1500)}
     assert (found.last_day - found.first_day).days == 27
 
 
@@ -117,10 +120,41 @@ def test_few_people_are_not_shown(town: Town) -> None:
     come(town, 4, "walk")
     come(town, 7, "circle")
     found = figures(town)
-    assert found.total.learning == (11, 11, 4 * 500 + 7 * 200)
+    assert found.total.learning == (10, 11, 4 * 500 + 7 * 200)
     assert found.activities["walk"].learning is None
     assert found.activities["circle"].learning is None
     assert found.districts["mueang"].learning is None
+
+
+def test_a_small_activity_is_not_found_by_its_district(town: Town) -> None:
+    """Three at one of two activities of a district: the district is told, so the other one of it is withheld too."""
+    town.activity("loom", 100, place="kaen")
+    come(town, 3, "loom")
+    come(town, 8, "walk")
+    come(town, 6, "circle")
+    found = figures(town)
+    assert found.districts["mueang"].learning == (10, 11, 4300)
+    assert (found.activities["loom"].learning, found.activities["walk"].learning) == (None, None)
+    assert found.activities["circle"].learning == (5, 6, 1200)
+
+
+def test_two_looks_do_not_differ_by_one_purchase(town: Town) -> None:
+    """After each of twelve purchases, and in each period: what is told of a way grows by five people or not at all."""
+    people = come(town, 12, "walk")
+    looks = []
+    for who in people:
+        town.clock.advance(days=3)
+        buy(town, who)
+        looks.append([figures(town, weeks) for weeks in report.PERIODS])
+    assert [look[1].flows["walk", "cafe"] for look in looks] == [
+        None if count < 5 else (5, 5, 1500) if count < 10 else (10, 10, 3000) for count in range(1, 13)
+    ]
+    for look in looks:
+        for found in look:
+            assert found.activities["walk"].spending == found.flows["walk", "cafe"]
+            assert found.weeks[max(found.weeks)].spending in (None, (0, 0, 0))
+    town.clock.advance(days=14)
+    assert figures(town, 4).flows["walk", "cafe"] == (5, 5, 1500)
 
 
 def test_nobody_at_all_and_too_few_in_all(town: Town) -> None:
@@ -166,6 +200,25 @@ def test_what_was_earned_first_is_spent_first() -> None:
         Event("me", AT, 300, None, "cafe"),
     ]
     assert [(part.activity, part.minor) for part in trace(story)] == [("old", 200), ("new", 100)]
+
+
+PARTS = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 9), st.integers(1, 500)), max_size=60)
+
+
+@given(PARTS, st.integers(0, 400), st.integers(0, 400))
+def test_whatever_is_told_of_a_way_differs_by_whole_groups(
+    story: list[tuple[int, int, int]], before: int, since: int
+) -> None:
+    """What one knew earlier is part of what one knows now, and the rest concerns enough people, in any period."""
+    parts = [Spent(AT + timedelta(hours=hour), person, minor) for hour, person, minor in story]
+    now = list(groups(parts))
+    then = list(groups(part for part in parts if part.at < AT + timedelta(hours=before)))
+    assert now[: len(then)] == then
+    shown = [group for group in now if group.complete_at >= AT + timedelta(hours=since)]
+    for group in (*now[len(then) :], *now[: len(now) - len(shown)]):
+        assert len({part.person for part in group.parts}) == FEWEST
+    left = parts and set(parts) - {part for group in now for part in group.parts}
+    assert len({part.person for part in left}) < FEWEST
 
 
 TABLES = st.dictionaries(
