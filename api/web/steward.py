@@ -59,10 +59,12 @@ def _calls(visit: Visit, views: list[ActivityView]) -> list[Call]:
     session, city = visit.session, visit.city.id
     calls = []
     if count := len(shops.list_(session, city, state=shops.APPLIED)):
-        text = say(N_("{count} shops wait for your decision"), count=count)
+        text = say(N_("Shops that wait for your decision: {count}"), count=count)
         calls.append(Call(visit.address("steward_shops"), "shop", text))
     if count := len(trading.waiting(session, city)):
-        calls.append(Call(visit.address("treasury"), "treasury", say(N_("{count} shops ask to settle"), count=count)))
+        calls.append(
+            Call(visit.address("treasury"), "treasury", say(N_("Shops that ask to settle: {count}"), count=count))
+        )
     for airdrop in airdrop_reports.running(session, city):
         text = say(N_("A list is being paid and is not finished"))
         calls.append(Call(visit.address("airdrop", airdrop_id=airdrop), "upload", text))
@@ -71,7 +73,7 @@ def _calls(visit: Visit, views: list[ActivityView]) -> list[Call]:
         text = say(N_("“{activity}” is open, but its budget is empty"), activity=name(poor[0]))
         calls.append(Call(visit.address("steward_activity", activity_id=poor[0].id), "activity", text))
     elif poor:
-        text = say(N_("{count} activities are open, but their budgets are empty"), count=len(poor))
+        text = say(N_("Open activities with an empty budget: {count}"), count=len(poor))
         calls.append(Call(visit.address("steward_activities", show="poor"), "activity", text))
     return calls
 
