@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ledger.book.unit import Unit
     from ledger.installation import Installation
 
-
 CHAIN_ROLES = ("admin", "proposer", "guardian", "anchorer", "pauser", "relayer")
 
 
