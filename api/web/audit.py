@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
-from api import i18n
+from api import addresses, i18n
 from api.services import services
 from api.web import audit_views, figures
-from api.web.shell import Answer, Visit, asked_whole, page, render, web
+from api.web.shell import Answer, Visit, asked_whole, page, render, see, web
 from ledger.book import entries
 from ledger.book.entries import Entry
 from ledger.city import export
@@ -32,12 +32,13 @@ LARGEST = 10
 
 @dataclass(frozen=True)
 class Row:
-    """An entry in a list. `amount` is the sum of its postings, minor units."""
+    """An entry in a list. `amount` is the sum of its postings, minor units; `moves` says from where to where."""
 
     seq: int
     kind: str
     at: datetime
     amount: int
+    moves: str
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,17 @@ def audit_home(visit: Visit) -> str:
 
 @web.get("/c/<city>/audit/entries")
 @page("log.read")
-def audit_entries(visit: Visit) -> str:
-    """All entries, newest first, a page at a time."""
+def audit_entries(visit: Visit) -> Answer:
+    """All entries, newest first, a page at a time; `?seq=` leads to one."""
+    wanted, newest = request.args.get("seq", "").strip().lstrip("#"), entries.size(visit.session, visit.city.id) - 1
+    seq = addresses.whole(wanted)
+    if seq is not None and 0 <= seq <= newest:
+        return see(visit.address("audit_entry", seq=seq))
     rows, following = _rows(visit, PAGE, asked_whole("before"))
     following_url = visit.address("audit_entries", before=following) if following else None
-    return render("audit/entries.html", entries=rows, next_url=following_url)
+    return render(
+        "audit/entries.html", entries=rows, next_url=following_url, unknown=wanted or None, newest=max(newest, 0)
+    )
 
 
 @web.get("/c/<city>/audit/export.zip")
@@ -149,10 +156,18 @@ def _checkpoint(visit: Visit) -> dict[str, Any]:
 
 def _rows(visit: Visit, limit: int, before: int | None) -> tuple[list[Row], int | None]:
     found = entries.newest(visit.session, visit.city.id, limit, before)
-    rows = [_row(entry) for entry in found]
+    names: dict[str, str] = {}
+    rows = [_row(visit, entry, names) for entry in found]
     return rows, rows[-1].seq if rows and rows[-1].seq > 0 else None
 
 
-def _row(entry: Entry) -> Row:
+def _row(visit: Visit, entry: Entry, names: dict[str, str]) -> Row:
     postings = json.loads(entry.leaf)["postings"]
-    return Row(entry.seq, entry.kind, entry.at, sum(posting["amount"] for posting in postings))
+    moves = ""
+    if len(postings) == 1:
+        ends = [postings[0][end].partition("~")[0] for end in ("from", "to")]
+        for end in ends:
+            if end not in names:
+                names[end] = audit_views.short_name(visit, end)
+        moves = " → ".join(names[end] for end in ends)
+    return Row(entry.seq, entry.kind, entry.at, sum(posting["amount"] for posting in postings), moves)

@@ -36,6 +36,25 @@ TYPES = {
 }
 
 
+ACTORS = {
+    "learner": N_("Learner"),
+    "shop": N_("Shop"),
+    "steward": N_("City learning administrator"),
+    "treasurer": N_("Treasurer"),
+    "auditor": N_("Auditor"),
+    "operator": N_("Operator"),
+    "integrator": N_("Integrator"),
+    "system": N_("The system by itself"),
+}
+EVIDENCE = {
+    "poster": N_("The poster's QR was scanned"),
+    "kiosk": N_("The changing QR of the kiosk was scanned"),
+    "code": N_("A one-time code was used"),
+    "staff": N_("Staff attested it in a list"),
+}
+"""Levels of assurance (`ledger.programme.checkins`, `ledger.programme.airdrops`) in words."""
+
+
 @dataclass(frozen=True)
 class Band:
     """One area of a chart: which colour, what it is called, its shape, its value now."""
@@ -190,6 +209,28 @@ def account_name(visit: Visit, path: str) -> str:
     if kind in SINGLE:
         return say(SINGLE[kind])
     return say(TYPES[kind], name=_name(visit, kind, identifier))
+
+
+def short_name(visit: Visit, path: str) -> str:
+    """The same for a list, where the kind of the entry tells what the account is."""
+    kind, _, identifier = path.partition(":")
+    if kind == "learner":
+        return say(N_("Learner"))
+    return say(SINGLE[kind]) if kind in SINGLE else _name(visit, kind, identifier)
+
+
+def actor_name(visit: Visit, actor: str) -> str:
+    """Who made an entry, in words: a role or an institution."""
+    role, _, identifier = actor.partition(":")
+    if role == "shop" and identifier:
+        return say(TYPES["shop"], name=_name(visit, "shop", identifier))
+    return say(ACTORS[role]) if role in ACTORS else actor
+
+
+def evidence_name(evidence: Mapping[str, Any] | None) -> str:
+    """What proved that somebody took part, in words."""
+    level = str((evidence or {}).get("assurance", ""))
+    return say(EVIDENCE[level]) if level in EVIDENCE else level
 
 
 def _name(visit: Visit, kind: str, identifier: str) -> str:

@@ -17,7 +17,7 @@ from flask import request
 from api.web import figures
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, asked_whole, page, render, says, see, web
-from api.web.words import N_, Line, kind, name, say, statement_lines
+from api.web.words import N_, Line, kind, money, name, say, statement_lines
 from ledger.book import accounts, cases, entries, statements, transfers
 from ledger.book.statements import StatementLine
 from ledger.book.unit import Unit
@@ -101,7 +101,7 @@ def fund(visit: Visit) -> Answer:
         form.check()
         view = activities.get(visit.session, visit.city.id, chosen, visit.now)
         held = treasury_minor(visit)
-        _check_covered(minor, held)
+        _check_covered(form, minor, held)
         if not form.value("confirmed"):
             rows = [
                 (say(N_("Treasury")), held, held - minor),
@@ -245,8 +245,15 @@ def _treasury(visit: Visit, form: Form) -> str:
         form=form,
         may_post=may_post(visit),
         settlements=trading.waiting(visit.session, visit.city.id),
-        choices=[(one.id, name(one)) for one in views if one.state != CLOSED],
-        rows=[{"activity": one, "budget_minor": one.budget_minor} for one in views],
+        choices=[
+            ("", say(N_("Choose an activity"))),
+            *((one.id, f"{name(one)} ({money(one.budget_minor)})") for one in views if one.state != CLOSED),
+        ],
+        rows=[
+            {"activity": one, "budget_minor": one.budget_minor}
+            for one in sorted(views, key=lambda one: one.budget_minor)
+            if one.state != CLOSED or one.budget_minor
+        ],
         lines=lines(visit, recent),
         undo=just_made(visit),
         next_url=visit.address("treasury", cursor=following) if following else None,
@@ -271,6 +278,12 @@ def _review(
     return render("steward/review.html", review=review)
 
 
-def _check_covered(minor: int, held: int) -> None:
+def _check_covered(form: Form, minor: int, held: int) -> None:
+    """See that the treasury has it, or say at the field of the amount that it has not.
+
+    Raises:
+        ValidationFailed: it has less.
+    """
     if minor > held:
-        raise Refused("insufficient_funds", account="treasury", available_minor=held, wanted_minor=minor)
+        form.errors["fund_amount"] = say(N_("The treasury has only {amount}."), amount=money(held))
+    form.check()

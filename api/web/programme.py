@@ -5,6 +5,8 @@ How an activity is made and changed is in `planning`, what is printed for it in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import request
 
 from api.services import services
@@ -14,7 +16,7 @@ from api.web.forms import Form
 from api.web.kiosk import arrivals_of
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_
+from api.web.words import N_, say
 from ledger.book import statements
 from ledger.book.unit import Unit
 from ledger.chain import badges
@@ -22,9 +24,17 @@ from ledger.errors import Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
 from ledger.programme import activities, places, sheets
-from ledger.programme.views import budget_of
+from ledger.programme.views import CLOSED, DRAFT, PUBLISHED, ActivityView, budget_of
 
 LATEST = 8
+SHOWN: dict[str, tuple[str, Callable[[ActivityView], bool]]] = {
+    "open": (N_("Open now"), lambda one: one.is_open),
+    "poor": (N_("The budget is empty"), lambda one: one.state == PUBLISHED and not one.is_funded),
+    "draft": (N_("Draft"), lambda one: one.state == DRAFT),
+    "closed": (N_("Closed"), lambda one: one.state == CLOSED),
+}
+"""The parts of the list of activities that may be asked for, and what belongs to each."""
+
 says("session-ended", N_("The session has ended."))
 says("code-renewed", N_("This is the new poster. The old ones no longer work."))
 says("session-opened", N_("The session stands. Next: print the poster or open the kiosk."))
@@ -40,7 +50,12 @@ def steward_activities(visit: Visit) -> str:
     )
     if chosen is not None:
         views = [one for one in views if one.place.id == chosen.id]
-    return render("steward/activities.html", activities=views, chosen=chosen)
+    shown = request.args.get("show", "")
+    counts = {key: sum(map(belongs, views)) for key, (_, belongs) in SHOWN.items()}
+    if shown in SHOWN:
+        views = [one for one in views if SHOWN[shown][1](one)]
+    labels = {key: say(label) for key, (label, _) in SHOWN.items()}
+    return render("steward/activities.html", activities=views, chosen=chosen, shown=shown, labels=labels, counts=counts)
 
 
 @web.get("/c/<city>/steward/activities/<activity_id>")

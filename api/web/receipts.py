@@ -42,6 +42,8 @@ def audit_entry(visit: Visit, seq: int) -> str:
         "audit/entry.html",
         seq=seq,
         entry=entry,
+        actor=audit_views.actor_name(visit, entry["actor"]),
+        evidence=audit_views.evidence_name(entry.get("evidence")),
         at=parse_timestamp(entry["at"]),
         leaf=leaf.decode(),
         moves=[_move(visit, posting) for posting in entry["postings"]],

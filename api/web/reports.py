@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from flask import Response, request
 
@@ -15,7 +16,8 @@ from api.web.shell import Visit, asked_whole, page, render, web
 from api.web.words import N_, name, num, say
 from ledger.book import cities
 from ledger.city import report
-from ledger.city.report import PERIODS, UNTRACED, Pair, Report
+from ledger.city.report import NOWHERE, PERIODS, Pair, Report
+from ledger.city.tracing import UNTRACED
 from ledger.city.withholding import FEWEST, Figure, Measure
 from ledger.commerce import shops
 from ledger.errors import NotFound
@@ -24,8 +26,13 @@ from ledger.programme import activities, places
 TOP = 12
 """Rows of a table on the page; the file has all of them."""
 
-TABLES = ("weeks", "districts", "activities", "shops", "flows")
+NOBODY = Pair(Measure(0, 0, 0), Measure(0, 0, 0))
+TABLES = ("weeks", "districts", "activities", "shops", "flows", "district_flows")
 PERIOD_NAMES = {4: N_("Four weeks"), 13: N_("Three months"), 52: N_("A year")}
+
+
+Way = TypeVar("Way", bound=tuple[str, ...])
+"""From an activity or district to a shop or district, and perhaps the Monday of a week (ISO)."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Flow:
-    """What was earned at an activity and spent at a shop."""
+    """What was earned at an activity, or in a district, and spent at a shop, or in a district."""
 
-    activity: str
-    shop: str
+    source: str
+    target: str
     figure: Measure
+
+
+@dataclass(frozen=True)
+class FlowWeek:
+    """What is told of one week of the flows between two districts."""
+
+    monday: date
+    flow: Flow
 
 
 @web.get("/c/<city>/steward/figures")
@@ -63,14 +78,15 @@ def city_figures(visit: Visit) -> str:
     district = request.args.get("district", "")
     chosen = district if district and district in names.districts else None
     weekly = found.weeks if chosen is None else _weeks_of(found, chosen)
-    fed = sorted(
-        (
-            Flow(names.activities[one], names.shops[two], figure)
-            for (one, two), figure in found.flows.items()
-            if one and figure is not None
-        ),
-        key=lambda flow: (-flow.figure.minor, flow.activity, flow.shop),
-    )
+    ways = {way: figure for way, figure in found.flows.items() if way[0] != UNTRACED}
+    learnt, bought = found.activities, found.shops
+    if chosen is not None:
+        places_of, shops_of = _districts_of(visit)
+        learnt = {key: pair for key, pair in learnt.items() if places_of.get(key) == chosen}
+        bought = {key: pair for key, pair in bought.items() if shops_of.get(key) == chosen}
+        ways = {way: figure for way, figure in ways.items() if chosen in (places_of[way[0]], shops_of[way[1]])}
+    fed = _fed(ways, names.activities, names.shops)
+    between = _fed(_touching(found.district_flows, chosen), names.districts, names.districts)
     return render(
         "steward/figures.html",
         totals=figures.of(visit.session, visit.city.id),
@@ -80,12 +96,14 @@ def city_figures(visit: Visit) -> str:
         chosen=chosen,
         district=names.districts.get(chosen or "", ""),
         districts_known=names.districts,
+        total=found.total if chosen is None else found.districts.get(chosen, NOBODY),
         weekly=[(monday, pair) for monday, pair in weekly.items()],
         districts=_rows(found.districts, names.districts),
-        activities=_rows(found.activities, names.activities)[:TOP],
-        shops=_rows(found.shops, names.shops)[:TOP],
+        activities=_rows(learnt, names.activities)[:TOP],
+        shops=_rows(bought, names.shops)[:TOP],
         flows=fed[:TOP],
-        flows_withheld=sum(figure is None for (one, _), figure in found.flows.items() if one != UNTRACED),
+        between=between,
+        between_weeks=_by_week(_touching(found.district_flow_weeks, chosen), names),
         fewest=FEWEST,
     )
 
@@ -120,12 +138,42 @@ def _names(visit: Visit) -> Names:
     views = activities.list_(visit.session, visit.city.id, visit.now, everything=True)
     known = {one.id: name(one) for one in shops.list_(visit.session, visit.city.id, state=None, limit=100_000)}
     districts = {one.id: name(one) for one in places.districts(visit.session, visit.city.id)}
-    return Names({one.id: name(one) for one in views}, known, {**districts, "": say(N_("No district"))})
+    nowhere = say(N_("No district"))
+    return Names({one.id: name(one) for one in views}, known, {**districts, "": nowhere, NOWHERE: nowhere})
+
+
+def _districts_of(visit: Visit) -> tuple[dict[str, str], dict[str, str]]:
+    """The district of every activity, and that of every shop."""
+    views = activities.list_(visit.session, visit.city.id, visit.now, everything=True)
+    known = shops.list_(visit.session, visit.city.id, state=None, limit=100_000)
+    return {one.id: one.place.district or "" for one in views}, {one.id: one.district for one in known}
+
+
+def _touching(ways: Mapping[Way, Measure], district: str | None) -> dict[Way, Measure]:
+    """The ways from a district or to it, or all; what came from no activity is left out."""
+    return {
+        way: figure for way, figure in ways.items() if way[0] != UNTRACED and (district is None or district in way[:2])
+    }
+
+
+def _fed(ways: Mapping[Way, Measure], sources: Mapping[str, str], targets: Mapping[str, str]) -> list[Flow]:
+    """The ways, the broadest first."""
+    fed = [Flow(sources.get(way[0], way[0]), targets.get(way[1], way[1]), figure) for way, figure in ways.items()]
+    return sorted(fed, key=lambda flow: (-flow.figure.minor, flow.source, flow.target))
+
+
+def _by_week(ways: Mapping[Way, Measure], names: Names) -> list[FlowWeek]:
+    """The same by week, the newest first."""
+    rows = [
+        FlowWeek(date.fromisoformat(way[2]), flow)
+        for way, figure in ways.items()
+        for flow in _fed({way: figure}, names.districts, names.districts)
+    ]
+    return sorted(rows, key=lambda row: (-row.monday.toordinal(), -row.flow.figure.minor))
 
 
 def _weeks_of(found: Report, district: str) -> dict[date, Pair]:
-    nobody = Pair(Measure(0, 0, 0), Measure(0, 0, 0))
-    return {monday: found.district_weeks.get((district, monday.isoformat()), nobody) for monday in found.weeks}
+    return {monday: found.district_weeks.get((district, monday.isoformat()), NOBODY) for monday in found.weeks}
 
 
 def _rows(pairs: Mapping[str, Pair], names: Mapping[str, str]) -> list[Row]:
@@ -145,6 +193,18 @@ def _table(table: str, found: Report, names: Names) -> Iterable[list[str]]:
         yield ["activity", "activity_name", "shop", "shop_name", "people", "purchases", "spent"]
         for (activity, shop), figure in sorted(found.flows.items()):
             yield [activity, names.activities.get(activity, ""), shop, names.shops.get(shop, ""), *_cells(figure)]
+        return
+    if table == "district_flows":
+        yield ["week", "from_district", "from_name", "to_district", "to_name", "people", "purchases", "spent"]
+        for (source, target, week), told in sorted(found.district_flow_weeks.items(), key=lambda row: row[0][::-1]):
+            yield [
+                week,
+                source,
+                names.districts.get(source, ""),
+                target,
+                names.districts.get(target, ""),
+                *_cells(told),
+            ]
         return
     pairs: Mapping[str, Pair]
     if table == "weeks":

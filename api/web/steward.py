@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from api.web import figures
 from api.web.shell import Visit, page, render, web
 from api.web.words import N_, name, say
-from ledger.commerce import shops
-from ledger.programme import activities
+from ledger.commerce import shops, trading
+from ledger.programme import activities, airdrop_reports
 from ledger.programme.views import ActivityView
+
+OPEN_SHOWN = 8
+"""How many open activities the desk lists, those with least in their budgets first."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,22 @@ class Step:
     links: list[dict[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Call:
+    """What waits for the steward: where it is dealt with, its sign, and what it is."""
+
+    url: str
+    sign: str
+    text: str
+
+
 @web.get("/c/<city>/steward/")
 @page("report.read", door="desk")
 def desk(visit: Visit) -> str:
     """The desk: next steps, figures at a glance, what is open."""
     totals = figures.of(visit.session, visit.city.id)
     views = activities.list_(visit.session, visit.city.id, visit.now)
+    open_now = sorted((one for one in views if one.is_open), key=lambda one: one.budget_minor)
     return render(
         "steward/desk.html",
         steps=_steps(visit, totals, views),
@@ -35,9 +48,34 @@ def desk(visit: Visit) -> str:
         treasury=totals.treasury,
         budgets=totals.in_budgets,
         learners=totals.learners,
-        waiting=len(shops.list_(visit.session, visit.city.id, state=shops.APPLIED)),
-        open_now=[one for one in views if one.is_open],
+        calls=_calls(visit, views),
+        open_now=open_now[:OPEN_SHOWN],
+        open_more=len(open_now) if len(open_now) > OPEN_SHOWN else 0,
     )
+
+
+def _calls(visit: Visit, views: list[ActivityView]) -> list[Call]:
+    """What somebody waits for, and what will soon fail: shops, settlements, unfinished payments, empty budgets."""
+    session, city = visit.session, visit.city.id
+    calls = []
+    if count := len(shops.list_(session, city, state=shops.APPLIED)):
+        text = say(N_("Shops that wait for your decision: {count}"), count=count)
+        calls.append(Call(visit.address("steward_shops"), "shop", text))
+    if count := len(trading.waiting(session, city)):
+        calls.append(
+            Call(visit.address("treasury"), "treasury", say(N_("Shops that ask to settle: {count}"), count=count))
+        )
+    for airdrop in airdrop_reports.running(session, city):
+        text = say(N_("A list is being paid and is not finished"))
+        calls.append(Call(visit.address("airdrop", airdrop_id=airdrop), "upload", text))
+    poor = [one for one in views if one.is_open and one.amount_minor and one.budget_minor < one.amount_minor]
+    if len(poor) == 1:
+        text = say(N_("“{activity}” is open, but its budget is empty"), activity=name(poor[0]))
+        calls.append(Call(visit.address("steward_activity", activity_id=poor[0].id), "activity", text))
+    elif poor:
+        text = say(N_("Open activities with an empty budget: {count}"), count=len(poor))
+        calls.append(Call(visit.address("steward_activities", show="poor"), "activity", text))
+    return calls
 
 
 def _link(url: str, label: str) -> dict[str, str]:

@@ -176,7 +176,9 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
     if activity.window is not None:
         end = activity.window.ends_at
         if i18n.local(end, zone).date() <= i18n.local(now, zone).date() or activity.daily_until == "24:00":
-            closing = "24:00" if activity.daily_until == "24:00" else whole(i18n.time_of_day(speech(), end, zone))
+            closing = whole(i18n.time_of_day(speech(), end, zone))
+            if activity.daily_until == "24:00":
+                closing = closing.replace("00:00", "24:00")
             return say(N_("today until {time}"), time=closing)
         return say(N_("until {at}"), at=whole(i18n.date_time(speech(), end, zone)))
     if activity.daily_from and activity.daily_until:
@@ -246,6 +248,8 @@ def _what(
                 except NotFound:
                     known[place] = place[1]
             return f"{kind(line.kind)}: {known[place]}"
+    if line.counterparty.startswith("budget:"):
+        return f"{kind(line.kind)}: {_activity(visit, line.counterparty.removeprefix('budget:'))}"
     if line.counterparty.startswith("shop:"):
         return f"{kind(line.kind)}: {_shop(visit, line.counterparty.removeprefix('shop:'))}"
     return kind(line.kind)

@@ -1,38 +1,43 @@
 """The city's figures: who took part, what was earned and spent, and which activities feed which shops.
 
-All of it is counted inside the city's own database and leaves it in sums alone, so that no person can be read out:
+All of it is counted inside the city's own database and leaves it in sums alone, so that no person can be read out.
+When each activity gave and each shop took how much stands in the public log, under handles that nobody can link. What
+the log does not tell is who is the same person, and so where a purchase came from. That is what is guarded here:
 
 * A figure over 1 to `FEWEST` - 1 people is withheld, and with it whatever would give it away (`withholding`): along the
-  rows and columns of every table and their sums, between a district and what lies in it, between an activity and the
-  shops that it feeds, and between the periods, of which each contains the next.
+  rows and columns of every table and their sums, between a district and what lies in it, and between the periods, of
+  which each contains the next. Numbers of people are told in multiples of `FEWEST`.
+* What went from an activity to a shop is told in groups of `FEWEST` people or more, each whole, in the period in which
+  it became so many (`tracing`): for the way itself, else for the activity and the shop's district, else for the two
+  districts. A sum of ways is that of their groups. Of ways on which no group is complete, nothing is told, not even
+  that somebody took them.
 * A period is a whole number of weeks out of `PERIODS` and ends with the running week, so that nobody cuts out a day.
 
-Which activity fed which shop: each person spends what they earned first, first (`trace`). What they spend beyond what
-activities gave them, such as tokens handed out by the city, comes from no activity (`UNTRACED`).
-
-What was taken back does not count: reversed rewards, refunded purchases. A purchase counts at its confirmation.
-Bounds: reads every reward and purchase of the city once, one person at a time; it keeps sums and, for each figure, the
-numbers of the first `FEWEST` people behind it.
+What was taken back does not count: reversed rewards, refunded purchases; a refund, or another district, groups anew
+what came after it. A purchase counts at its confirmation. This does not protect from somebody who knows all others of
+a group.
+Bounds: reads every reward and purchase of the city once, one person at a time; it keeps sums, for each the numbers of
+the first `FEWEST` people behind it, and the parts of purchases.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from heapq import merge
-from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from itertools import chain, groupby, pairwise
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ledger.book.cases import CAPTURED, Case
 from ledger.book.cities import City
 from ledger.book.entries import Entry
-from ledger.city.withholding import Figure, Line, Measure, Tally, withheld
+from ledger.city.tracing import UNTRACED, Event, Group, Spent, Way, told, trace
+from ledger.city.withholding import Figure, Line, Measure, Tally, measure, withheld
 from ledger.commerce.shops import Shop
 from ledger.commerce.standing import Redemption, with_case
 from ledger.programme.activities import Activity
@@ -47,10 +52,11 @@ PERIODS = (4, 13, 52)
 _PAGEWISE = {"yield_per": 2_000}
 """How the rows are fetched: on PostgreSQL they would all be held at once otherwise."""
 
-UNTRACED = ""
-"""In the place of an activity: tokens that came from none."""
+NOWHERE = "-"
+"""Among flows between districts: an activity or shop of no district."""
 
 Cell = tuple[str, str]
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Pair(NamedTuple):
@@ -72,7 +78,11 @@ class Report:
         district_weeks: by district and Monday (ISO).
         activities: `learning` there, and `spending` of what was earned there, whenever it was earned.
         shops: `spending` there; `learning` is of nobody.
-        flows: by activity and shop, what was earned at the one and spent at the other.
+        flows: by activity and shop, what was earned at the one and spent at the other, where it can be told.
+        district_flows: the same by the district of the activity and that of the shop.
+        district_flow_weeks: and by Monday (ISO) of the week in which a group was complete, as the third.
+
+    What was earned at several activities counts in flows as so many purchases.
     """
 
     first_day: date
@@ -83,25 +93,9 @@ class Report:
     district_weeks: Mapping[Cell, Pair]
     activities: Mapping[str, Pair]
     shops: Mapping[str, Pair]
-    flows: Mapping[Cell, Figure]
-
-
-class Event(NamedTuple):
-    """Something earned at an activity (`shop` is None) or spent at a shop (`activity` is None)."""
-
-    learner: str
-    at: datetime
-    minor: int
-    activity: str | None
-    shop: str | None
-
-
-class Part(NamedTuple):
-    """A part of a purchase, with the activity that it was earned at, or `UNTRACED`."""
-
-    purchase: Event
-    activity: str
-    minor: int
+    flows: Mapping[Way, Measure]
+    district_flows: Mapping[Way, Measure]
+    district_flow_weeks: Mapping[tuple[str, str, str], Measure]
 
 
 def of(session: Session, city: City, now: datetime, weeks: int) -> Report:
@@ -117,26 +111,7 @@ def of(session: Session, city: City, now: datetime, weeks: int) -> Report:
     count = _Count(city.zone, monday, _districts_of(session, city.id, Activity), _districts_of(session, city.id, Shop))
     for number, (_, events) in enumerate(groupby(_events(session, city.id), key=lambda event: event.learner)):
         count.person(number, list(events))
-    return count.report(weeks)
-
-
-def trace(events: Iterable[Event]) -> Iterator[Part]:
-    """Where one person's purchases came from: what was earned first is spent first. Events in order of time."""
-    purse: deque[tuple[str, int]] = deque()
-    for event in events:
-        if event.shop is None:
-            purse.append((event.activity or UNTRACED, event.minor))
-            continue
-        due = event.minor
-        while due and purse:
-            activity, held = purse.popleft()
-            part = min(due, held)
-            due -= part
-            if held > part:
-                purse.appendleft((activity, held - part))
-            yield Part(event, activity, part)
-        if due:
-            yield Part(event, UNTRACED, due)
+    return count.report(weeks, now)
 
 
 class _Tallies(dict[Hashable, Tally]):
@@ -147,8 +122,8 @@ class _Tallies(dict[Hashable, Tally]):
         return made
 
 
-TOTAL, DISTRICT, WEEK, CELL, PLACE, SOURCE, FLOW = "total", "district", "week", "cell", "place", "source", "flow"
-"""What a tally is of; a place is an activity or a shop, a source the activity that something was earned at."""
+TOTAL, DISTRICT, WEEK, CELL, PLACE = "total", "district", "week", "cell", "place"
+"""What a tally is of; a place is an activity or a shop."""
 
 
 class _Side:
@@ -170,12 +145,6 @@ class _Side:
         for key in ((CELL, district, monday), (WEEK, monday), *keys):
             self.tallies[key].add(person, minor)
 
-    def trace(self, person: int, minor: int, activity: str, place: str, spans: Sequence[Hashable]) -> None:
-        """Count where something that was spent at a place had been earned."""
-        for span in spans:
-            self.tallies[span, SOURCE, activity].add(person, minor)
-            self.tallies[span, FLOW, activity, place].add(person, minor)
-
     def hidden(self, mondays: Mapping[int, Sequence[str]]) -> set[Hashable]:
         """What is withheld. `mondays` are the weeks of each period."""
         return withheld(self.tallies, list(self._lines(mondays)))
@@ -186,25 +155,20 @@ class _Side:
         return sorted(key if len(key) > 1 else key[0] for key in found)
 
     def _lines(self, mondays: Mapping[int, Sequence[str]]) -> Iterator[Line]:
+        """Small sums first: what is withheld inside a district often serves the whole city's lines too."""
         districts = sorted({district for district, _ in self.keys(CELL)})
+        for span, within in mondays.items():
+            places = self.keys(span, PLACE)
+            for district in districts:
+                inside = [place for place in places if self.district_of.get(place, "") == district]
+                yield Line((span, DISTRICT, district), tuple((span, PLACE, place) for place in inside))
+                yield Line((span, DISTRICT, district), tuple((CELL, district, monday) for monday in within))
         for monday in max(mondays.values(), key=len):
             yield Line((WEEK, monday), tuple((CELL, district, monday) for district in districts))
         for span, within in mondays.items():
-            places, sources, flows = self.keys(span, PLACE), self.keys(span, SOURCE), self.keys(span, FLOW)
-            yield Line((span, TOTAL), tuple((WEEK, monday) for monday in within))
+            yield Line((span, TOTAL), tuple((span, PLACE, place) for place in self.keys(span, PLACE)))
             yield Line((span, TOTAL), tuple((span, DISTRICT, district) for district in districts))
-            yield Line((span, TOTAL), tuple((span, PLACE, place) for place in places))
-            yield Line((span, TOTAL), tuple((span, SOURCE, source) for source in sources))
-            for district in districts:
-                yield Line((span, DISTRICT, district), tuple((CELL, district, monday) for monday in within))
-                inside = [place for place in places if self.district_of.get(place, "") == district]
-                yield Line((span, DISTRICT, district), tuple((span, PLACE, place) for place in inside))
-            for axis, kind in ((0, SOURCE), (1, PLACE)):
-                along: defaultdict[str, list[Hashable]] = defaultdict(list)
-                for flow in flows:
-                    along[flow[axis]].append((span, FLOW, *flow))
-                for name, cells in along.items():
-                    yield Line((span, kind, name), tuple(cells))
+            yield Line((span, TOTAL), tuple((WEEK, monday) for monday in within))
         for shorter, longer in pairwise(sorted(mondays)):
             for key in self.tallies:
                 if isinstance(key, tuple) and key[0] == longer:
@@ -218,23 +182,24 @@ class _Count:
         self.zone = zone
         self.firsts = {weeks: monday - timedelta(weeks=weeks - 1) for weeks in PERIODS}
         self.learning, self.spending = _Side(of_activity), _Side(of_shop)
+        self.ways: defaultdict[Way, list[Spent]] = defaultdict(list)
 
     def person(self, number: int, events: Sequence[Event]) -> None:
         """Count one person's events, those before the periods only for where their tokens came from."""
-        spans = {}
         for event in events:
             day = day_of(event.at, self.zone)
             if not (within := self._spans(day)):
                 continue
-            spans[id(event)] = within
-            week = (day - timedelta(days=day.weekday())).isoformat()
             if event.shop is not None:
-                self.spending.add(number, event.minor, event.shop, week, within)
+                self.spending.add(number, event.minor, event.shop, _week(day), within)
             elif event.activity is not None:
-                self.learning.add(number, event.minor, event.activity, week, within)
-        for part in trace(events):
-            if within := spans.get(id(part.purchase), []):
-                self.spending.trace(number, part.minor, part.activity, part.purchase.shop or "", within)
+                self.learning.add(number, event.minor, event.activity, _week(day), within)
+        for purchase, parts in groupby(trace(events), key=lambda part: part.purchase):
+            sums: defaultdict[str, int] = defaultdict(int)
+            for part in parts:
+                sums[part.activity] += part.minor
+            for activity, minor in sums.items():
+                self.ways[activity, purchase.shop or ""].append(Spent(purchase.at, number, minor))
 
     def _spans(self, day: date) -> list[Hashable]:
         """The periods that a day lies in, and what longer periods have beyond shorter ones."""
@@ -242,7 +207,7 @@ class _Count:
         beyond = [pair for pair in pairwise(PERIODS) if self.firsts[pair[1]] <= day < self.firsts[pair[0]]]
         return spans + beyond
 
-    def report(self, weeks: int) -> Report:
+    def report(self, weeks: int, now: datetime) -> Report:
         """The sums of a period, with what must be withheld left out."""
         mondays = {span: [first + timedelta(weeks=week) for week in range(span)] for span, first in self.firsts.items()}
         named = {span: [monday.isoformat() for monday in found] for span, found in mondays.items()}
@@ -254,8 +219,9 @@ class _Count:
 
         cells = sorted({cell for side in sides for cell in side.keys(CELL) if cell[1] in named[weeks]})
         districts = sorted({one for side in sides for one in side.keys(weeks, DISTRICT)})
-        taught = {*self.learning.keys(weeks, PLACE), *self.spending.keys(weeks, SOURCE)} - {UNTRACED}
-        spent = partial(_figure, self.spending, out=hidden[1])
+        flows, spent_of, between = self._flows(weeks, now)
+        taught = sorted({*self.learning.keys(weeks, PLACE), *spent_of} - {UNTRACED})
+        shops = self.spending.keys(weeks, PLACE)
         return Report(
             first_day=self.firsts[weeks],
             last_day=mondays[weeks][-1] + timedelta(days=6),
@@ -264,15 +230,70 @@ class _Count:
             districts={one: pair(weeks, DISTRICT, one) for one in districts},
             district_weeks={cell: pair(CELL, *cell) for cell in cells},
             activities={
-                one: Pair(_figure(self.learning, (weeks, PLACE, one), hidden[0]), spent((weeks, SOURCE, one)))
-                for one in sorted(taught)
+                one: Pair(_figure(self.learning, (weeks, PLACE, one), hidden[0]), _sum(spent_of.get(one, ())))
+                for one in taught
             },
-            shops={one: Pair(_NOBODY, spent((weeks, PLACE, one))) for one in self.spending.keys(weeks, PLACE)},
-            flows={flow: spent((weeks, FLOW, *flow)) for flow in self.spending.keys(weeks, FLOW)},
+            shops={one: Pair(_NOBODY, _figure(self.spending, (weeks, PLACE, one), hidden[1])) for one in shops},
+            flows=_sums(flows),
+            district_flows=_sums(between),
+            district_flow_weeks=_sums(self._by_week(between)),
         )
+
+    def _flows(
+        self, weeks: int, now: datetime
+    ) -> tuple[dict[Way, list[Group]], dict[str, list[Group]], dict[Way, list[Group]]]:
+        """The groups told in a period: of each activity and shop, of each activity, of each two districts."""
+        steps = [
+            {way: within for way, found in step.items() if (within := self._within(weeks, found))}
+            for step in told(self.ways, (self._to_district, self._between), now)
+        ]
+        of_activity: defaultdict[str, list[Group]] = defaultdict(list)
+        between: defaultdict[Way, list[Group]] = defaultdict(list, steps[2])
+        for way, found in chain(steps[0].items(), steps[1].items()):
+            of_activity[way[0]] += found
+        for way, found in steps[0].items():
+            between[self._between(self._to_district(way))] += found
+        for way, found in steps[1].items():
+            between[self._between(way)] += found
+        return steps[0], dict(of_activity), dict(sorted(between.items()))
+
+    def _within(self, weeks: int, found: Iterable[Group]) -> list[Group]:
+        return [group for group in found if day_of(group.at, self.zone) >= self.firsts[weeks]]
+
+    def _to_district(self, way: Way) -> Way:
+        """From an activity to the district of a shop."""
+        return way[0], self.spending.district_of.get(way[1]) or NOWHERE
+
+    def _between(self, way: Way) -> Way:
+        """From the district of an activity to that of a shop; what comes from no activity stays so."""
+        return (way[0] and (self.learning.district_of.get(way[0]) or NOWHERE)), way[1]
+
+    def _by_week(self, ways: Mapping[Way, Iterable[Group]]) -> dict[tuple[str, str, str], list[Group]]:
+        """The same by the week in which a group was complete."""
+        weekly: defaultdict[tuple[str, str, str], list[Group]] = defaultdict(list)
+        for way, found in ways.items():
+            for group in found:
+                weekly[(*way, _week(day_of(group.at, self.zone)))].append(group)
+        return weekly
 
 
 _NOBODY = Measure(0, 0, 0)
+
+
+def _week(day: date) -> str:
+    """The Monday of a day's week (ISO)."""
+    return (day - timedelta(days=day.weekday())).isoformat()
+
+
+def _sum(found: Iterable[Group]) -> Figure:
+    """What these groups did; None if there are none."""
+    parts = [part for group in found for part in group.parts]
+    people = len({part.person for part in parts})
+    return measure(people, len(parts), sum(part.minor for part in parts)) if parts else None
+
+
+def _sums(told_of: Mapping[Key, Iterable[Group]]) -> dict[Key, Measure]:
+    return {key: figure for key, found in told_of.items() if (figure := _sum(found))}
 
 
 def _figure(side: _Side, key: Hashable, out: set[Hashable]) -> Figure:
@@ -282,7 +303,7 @@ def _figure(side: _Side, key: Hashable, out: set[Hashable]) -> Figure:
 
 
 def _events(session: Session, city: str) -> Iterator[Event]:
-    """What everybody earned and spent, a person at a time, each in the order of time."""
+    """What everybody earned and spent, a person at a time, each in the order of time and of the log."""
     attended = select(Attendance.learner, Attendance.at, Attendance.amount_minor, Attendance.activity).where(
         Attendance.city == city, ~_reversed(Attendance.city, Attendance.entry)
     )
@@ -298,18 +319,19 @@ def _events(session: Session, city: str) -> Iterator[Event]:
         .where(Redemption.city == city, Case.state == CAPTURED, Case.moved_minor > Case.refunded_minor)
     )
 
-    def earned(query: Select[str, datetime, Any, str]) -> Iterator[Event]:
-        ordered = query.order_by(*list(query.selected_columns)[:2])
+    def earned(query: Select[str, datetime, Any, str], seq: InstrumentedAttribute[Any]) -> Iterator[Event]:
+        ordered = query.order_by(*list(query.selected_columns)[:2], seq)
         for learner, at, minor, activity in session.execute(ordered, execution_options=_PAGEWISE):
             yield Event(learner, at, minor, activity, None)
 
     def spent() -> Iterator[Event]:
-        ordered = bought.order_by(Redemption.learner, Case.ended_at)
+        ordered = bought.order_by(Redemption.learner, Case.ended_at, Case.seq)
         for learner, at, minor, shop in session.execute(ordered, execution_options=_PAGEWISE):
             assert at is not None  # noqa: S101 — for the type only; what was captured has ended
             yield Event(learner, at, minor, None, shop)
 
-    return merge(earned(attended), earned(listed), spent(), key=lambda event: (event.learner, event.at))
+    sources = earned(attended, Attendance.entry), earned(listed, AirdropRow.entry), spent()
+    return merge(*sources, key=lambda event: (event.learner, event.at))
 
 
 def _reversed(city: object, seq: object) -> ColumnElement[bool]:

@@ -6,8 +6,11 @@ sum of others (a `Line`), so much more is withheld, the smallest first, that wha
 such as the weeks by which one period is longer than another, takes part like any other: where it tells of few people,
 it may not be found as a difference either.
 
-Bounds: this holds along each line. It does not hold against somebody who solves many lines together, who notes the
-figures day by day, or who knows the others of a group.
+Numbers of people are told rounded down to a multiple of `FEWEST`: two figures, or two looks at the same one, never
+differ by one person.
+
+Bounds: this holds along each line. It does not hold against somebody who solves many lines together, or who knows the
+others of a group.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ FEWEST = 5
 
 
 class Measure(NamedTuple):
-    """How many people, how often, how much in minor units."""
+    """How many people (rounded down to a multiple of `FEWEST`), how often, how much in minor units."""
 
     people: int
     times: int
@@ -30,6 +33,11 @@ class Measure(NamedTuple):
 
 Figure = Measure | None
 """None where it is withheld."""
+
+
+def measure(people: int, times: int, minor: int) -> Measure:
+    """So many people as they are told."""
+    return Measure(people - people % FEWEST, times, minor)
 
 
 @dataclass
@@ -58,8 +66,8 @@ class Tally:
 
     @property
     def measure(self) -> Measure:
-        """What has been counted."""
-        return Measure(self.people, self.times, self.minor)
+        """What has been counted, as it is told."""
+        return measure(self.people, self.times, self.minor)
 
 
 class Line(NamedTuple):

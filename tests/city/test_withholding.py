@@ -79,7 +79,7 @@ def test_where_everybody_is_many_nothing_is_withheld() -> None:
     twice = Tally()
     for _ in range(2):
         twice.add(7, 50)
-    assert twice.measure == (1, 2, 100)
+    assert (twice.people, twice.measure) == (1, (0, 2, 100))
 
 
 def test_a_figure_that_is_a_sum_of_one_goes_with_it() -> None:

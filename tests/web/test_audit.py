@@ -47,6 +47,26 @@ def test_an_entry_s_page_shows_leaf_and_proof(town: Town) -> None:
     assert visitor.get(f"{HOME}/audit/entries/{last + 1}").status == 404
 
 
+def test_an_entry_is_found_by_its_number(town: Town) -> None:
+    """The number leads to the entry, with or without its sign; one that there is not is said, with the newest."""
+    visitor, last = town.visitor(), len(town.installation.leaves()) - 1
+    for wanted in (f"{last}", f" %23{last} "):
+        assert visitor.get(f"{HOME}/audit/entries?seq={wanted}").address.startswith(f"{HOME}/audit/entries/{last}")
+    for wanted in (str(last + 1), "x", "-1"):
+        page = visitor.get(f"{HOME}/audit/entries?lang=en&seq={wanted}")
+        assert f"There is no entry {wanted}. The newest is {last}." in page.text
+
+
+def test_entries_say_who_and_from_where_to_where(town: Town) -> None:
+    """In words, in the list and on the entry's page; a person is a learner there, with no handle."""
+    town.learner()
+    visitor, last = town.visitor(), len(town.installation.leaves()) - 1
+    assert "Walk → Learner" in visitor.get(f"{HOME}/audit/entries?lang=en").text
+    page = visitor.get(f"{HOME}/audit/entries/{last}?lang=en").text
+    assert "QR was scanned" in page
+    assert "By Learner" in " ".join(page.split())
+
+
 def test_the_receipt_on_the_page_is_that_of_the_log(town: Town) -> None:
     """As text for copying it is what anybody downloads, and it verifies under the key beside it."""
     visitor = town.visitor()

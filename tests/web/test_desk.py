@@ -36,8 +36,11 @@ def test_money_moves_only_after_a_second_look(town: Town) -> None:
 def test_more_than_the_treasury_holds_is_refused_at_once(town: Town) -> None:
     """No review of what cannot be; the amount stays in its field."""
     steward = town.worker(BOTH)
-    page = steward.send(steward.get(f"{HOME}/steward/treasury").form("/fund"), fund_amount="801")
+    treasury = steward.get(f"{HOME}/steward/treasury?lang=en")
+    assert '<option value="" selected>' in treasury.html
+    page = steward.send(treasury.form("/fund"), activity="walk", fund_amount="801")
     assert page.status == 422
+    assert "The treasury has only 800.00 KGO." in page.text
     assert page.form("/fund").fields["fund_amount"] == "801"
 
 
@@ -115,6 +118,41 @@ def test_a_tablet_s_link_opens_the_kiosk_and_nothing_else(town: Town) -> None:
     assert tablet.get(f"{HOME}/steward/").status == 403
     assert tablet.get(f"{HOME}/kiosk/walk").status == 403
     assert tablet.get(secret).status == 410
+
+
+def test_the_desk_says_who_waits(town: Town) -> None:
+    """An applicant, and a session that is open without a budget, are called at the top, each with its page."""
+    steward, stranger = town.worker(BOTH), town.visitor()
+    before = steward.get(f"{HOME}/steward/?lang=en").text
+    assert "wait for your decision" not in before
+    assert "“Slips” is open, but its budget is empty" in before
+    stranger.send(stranger.get(f"{HOME}/shop/apply").form("/apply"), name_th="ร้านใหม่")
+    page = steward.get(f"{HOME}/steward/?lang=en")
+    assert "Shops that wait for your decision: 1" in page.text
+    slips = steward.get(f"{HOME}/steward/activities/slips?lang=en")
+    assert "whoever scans now receives nothing" in slips.text
+    assert "whoever scans now receives nothing" not in steward.get(f"{HOME}/steward/activities/walk?lang=en").text
+
+
+def test_activities_are_sifted(town: Town) -> None:
+    """The list by state; a part in which nothing is leads back to all; an unknown part is all of them."""
+    steward = town.worker(BOTH)
+    assert "Walk" in steward.get(f"{HOME}/steward/activities?lang=en&show=open").text
+    none = steward.get(f"{HOME}/steward/activities?lang=en&show=draft")
+    assert "Walk" not in none.text
+    assert "No activity here." in none.text
+    assert "Walk" in steward.get(f"{HOME}/steward/activities?lang=en&show=everything").text
+
+
+def test_a_suspended_shop_is_approved_again(town: Town) -> None:
+    """Suspending says what it does, names the shop to whoever only hears the button, and can be undone."""
+    steward = town.worker(BOTH)
+    page = steward.get(f"{HOME}/steward/shops?lang=en")
+    assert "its till takes no tokens" in page.text
+    assert "Suspend : The cafe" in page.text
+    suspended = steward.send(page.form("/cafe/suspend"))
+    assert "Approve again : The cafe" in suspended.text
+    assert "Suspend : The cafe" in steward.send(suspended.form("/cafe/approve")).text
 
 
 def test_a_shop_applies_is_approved_and_opens_its_till(town: Town) -> None:

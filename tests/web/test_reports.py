@@ -7,7 +7,11 @@ import io
 
 import pytest
 
-from api.web.reports import _harmless
+from api.web.reports import TABLES, _harmless
+from ledger.people.roles import Principal
+from ledger.programme import places
+from ledger.programme.places import NewDistrict
+from tests.factories import CITY
 from tests.web.conftest import HOME, Town
 from tests.web.test_redeeming import reserve
 from tests.web.visitor import Visitor
@@ -51,6 +55,9 @@ def test_the_page_and_its_files_say_the_same(town: Town) -> None:
     assert (walk["activity"], walk["earned"], walk["spent"]) == ("walk", "25.00", "15.00")
     assert {row["district"] for row in file(steward, "districts", "?weeks=4")} == {"", "mueang"}
     assert [row["buyers"] for row in file(steward, "shops", "?weeks=52")] == ["5"]
+    (between,) = file(steward, "district_flows")
+    assert (between["from_district"], between["people"], between["spent"]) == ("mueang", "5", "15.00")
+    assert between["week"] == week["week"]
 
 
 def test_four_people_are_not_read_out(town: Town) -> None:
@@ -61,7 +68,7 @@ def test_four_people_are_not_read_out(town: Town) -> None:
     shown = page.text.split("Where all tokens are now")[0]
     for telling in ("20.00", "12.00"):
         assert telling not in shown
-    for table in ("weeks", "districts", "activities", "shops", "flows"):
+    for table in TABLES:
         for row in file(steward, table):
             assert not {row.get("people"), row.get("spent"), row.get("earned")} & {"4", "12.00", "20.00"}
 
@@ -88,3 +95,18 @@ def test_an_odd_question_gets_the_usual_answer(town: Town) -> None:
     assert page.status == 200
     assert "By week: " not in page.text
     assert "By week: Mueang" in steward.get(f"{FIGURES}?district=mueang&lang=en").text
+
+
+def test_a_district_s_figures_hold_for_the_whole_page(town: Town) -> None:
+    """What one district earned and fed, by activity and shop; nothing of another stands there."""
+    phu = NewDistrict("phu-wiang", "ภูเวียง", "Phu Wiang")
+    town.installation.run(lambda unit: places.create_district(unit, Principal.system(CITY), phu))
+    buyers(town, 5)
+    steward = town.worker({"steward"})
+    mueang = steward.get(f"{FIGURES}?district=mueang&lang=en").text
+    assert "Walk → The cafe" in mueang
+    assert "Between districts: Mueang" in mueang
+    assert "25.00" in mueang.split("Where all tokens are now")[0]
+    other = steward.get(f"{FIGURES}?district=phu-wiang&lang=en").text.split("Where all tokens are now")[0]
+    assert "Walk" not in other
+    assert "25.00" not in other

@@ -20,11 +20,12 @@ SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, what it would send as it stands, and its buttons' (name, value)."""
+    """A form of a page: where it goes and how, what it would send as it stands, and its buttons' (name, value)."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
+    method: str = "get"
 
 
 @dataclass
@@ -65,7 +66,7 @@ class _Reader(HTMLParser):
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
         if tag == "form":
-            self._open = Form(given.get("action") or self.address)
+            self._open = Form(given.get("action") or self.address, method=given.get("method") or "get")
             self.forms.append(self._open)
         if self._open is None:
             return
