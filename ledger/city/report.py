@@ -172,7 +172,7 @@ class _Side:
         for shorter, longer in pairwise(sorted(mondays)):
             for key in self.tallies:
                 if isinstance(key, tuple) and key[0] == longer:
-                    yield Line(key, ((shorter, *key[1:]), ((shorter, longer), *key[1:])))
+                    yield Line(key, ((shorter, *key[1:]), ((shorter, longer), *key[1:])), total_first=True)
 
 
 class _Count:

@@ -71,17 +71,22 @@ class Tally:
 
 
 class Line(NamedTuple):
-    """A figure that is the sum of others."""
+    """A figure that is the sum of others.
+
+    Attributes:
+        total_first: it is withheld itself before any of its parts: the longer of two periods rather than the shorter.
+    """
 
     total: Hashable
     parts: tuple[Hashable, ...]
+    total_first: bool = False
 
 
 def withheld(tallies: Mapping[Hashable, Tally], lines: Sequence[Line]) -> set[Hashable]:
     """The keys of the figures that are withheld. A key of a line that has no tally is nobody's and changes nothing."""
     hidden = {key for key, tally in tallies.items() if 0 < tally.people < FEWEST}
     known = [
-        Line(one.total, tuple(key for key in one.parts if key in tallies)) for one in lines if one.total in tallies
+        one._replace(parts=tuple(key for key in one.parts if key in tallies)) for one in lines if one.total in tallies
     ]
     before = -1
     while before != len(hidden):
@@ -95,6 +100,8 @@ def withheld(tallies: Mapping[Hashable, Tally], lines: Sequence[Line]) -> set[Ha
 def _more(line: Line, hidden: set[Hashable], tallies: Mapping[Hashable, Tally]) -> set[Hashable]:
     """What else is to be withheld of a line of which something is."""
     missing = [key for key in line.parts if key in hidden]
+    if line.total_first and missing:
+        return {line.total}  # with it, nothing can be subtracted from
     concerned = set().union(*(tallies[key].few for key in missing))
     count = len(missing) + (line.total in hidden)
     more: set[Hashable] = set()

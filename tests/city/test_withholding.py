@@ -90,3 +90,13 @@ def test_a_figure_that_is_a_sum_of_one_goes_with_it() -> None:
     hidden = withheld(_tallies(groups), lines)
     assert {"hall", "walk", "mueang"} <= hidden
     assert "other" not in hidden
+
+
+def test_of_two_periods_the_longer_one_is_withheld() -> None:
+    """What the longer has beyond the shorter is few people's: the shorter, which more ask for, is still told."""
+    groups: dict[Hashable, set[int]] = {"quarter": set(range(40)), "before": {1, 2}, "year": set(range(41))}
+    line = Line("year", ("quarter", "before"), total_first=True)
+    assert withheld(_tallies(groups), [line]) == {"before", "year"}
+    weeks = Line("year", ("first", "second", "before"))
+    groups |= {"first": set(range(20)), "second": set(range(20, 40))}
+    assert withheld(_tallies(groups), [line, weeks]) == {"before", "year", "first"}
