@@ -25,6 +25,7 @@ from tests.servers import ROOT, free_port
 START_SECONDS = 30
 """How long a start may take on a busy machine; 0.1 s is usual."""
 
+REST_SECONDS = 1
 PATIENCE_SECONDS = 3600
 """How long an answer may take: a machine may be so busy that node and tests both stand still for long."""
 
@@ -71,7 +72,8 @@ class Anvil:
         return answer["result"]
 
     def mine(self, blocks: int = 1) -> None:
-        """Mine some blocks."""
+        """Mine some blocks, on top of those that the node mines by itself."""
+        self._come_to_rest()
         self.rpc("anvil_mine", hex(blocks))
 
     def finalize(self) -> None:
@@ -104,7 +106,19 @@ class Anvil:
 
     def reorganize(self, depth: int) -> None:
         """Take the newest blocks back and mine as many empty ones in their place: their transactions are gone."""
+        self._come_to_rest()
         self.rpc("anvil_reorg", depth, [])
+
+    def _come_to_rest(self) -> None:
+        """Wait until a node that mines at once has done so: a moment after it took a transaction.
+
+        What it will not mine, since too little is offered for it, is waited for in vain.
+        """
+        deadline = time.monotonic() + REST_SECONDS
+        while time.monotonic() < deadline and self.rpc("anvil_getAutomine"):
+            if int(self.rpc("txpool_status")["pending"], 16) == 0:
+                return
+            time.sleep(0.005)
 
     def stop(self, sent: signal.Signals = signal.SIGTERM) -> None:
         """End the node; SIGKILL as in a power cut."""

@@ -1,4 +1,4 @@
-"""A token on an EVM of the tests' own; each test finds it as it was deployed."""
+"""A token on an EVM of the tests' own, each test finds it as it was deployed; and a node that answers over HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.anvil import Anvil
 from tests.chain.evm import Contract, Evm, History
+from tests.chain.gateway import Gateway
+from tests.chain.harbour import CHAIN
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,19 @@ def badge(evm: Evm) -> Contract:
 def history() -> History:
     """A log of 700 entries."""
     return History(b"history", 700)
+
+
+@pytest.fixture(scope="module")
+def anvil() -> Iterator[Anvil]:
+    """The module's node."""
+    node = Anvil(chain_id=CHAIN)
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def gateway(anvil: Anvil) -> Iterator[Gateway]:
+    """A gateway to the node."""
+    made = Gateway(anvil.url)
+    yield made
+    made.close()

@@ -23,14 +23,6 @@ from tests.chain.harbour import CHAIN, Harbour
 from tests.factories import CITY, install, reopen
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    """The module's node."""
-    node = Anvil(chain_id=CHAIN)
-    yield node
-    node.stop()
-
-
 @pytest.fixture
 def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
     """A city with a fresh token."""
@@ -40,14 +32,6 @@ def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
     yield made
     made.city.close()
     anvil.rpc("evm_revert", snapshot)
-
-
-@pytest.fixture
-def gateway(anvil: Anvil) -> Iterator[Gateway]:
-    """A gateway to the node."""
-    made = Gateway(anvil.url)
-    yield made
-    made.close()
 
 
 def _finish(harbour: Harbour) -> None:

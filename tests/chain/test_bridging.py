@@ -24,14 +24,6 @@ from tests.chain.site import CAP, DELAY, INCREASE, Site, send
 from tests.factories import CITY, Installation, install
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    """The module's node."""
-    node = Anvil(chain_id=CHAIN)
-    yield node
-    node.stop()
-
-
 @pytest.fixture
 def city(sqlite_url: str, tmp_path: Path) -> Iterator[Installation]:
     """A city on SQLite: what differs between databases is tested without a chain."""
@@ -218,7 +210,6 @@ def test_a_proposal_that_a_reorganisation_takes_back_holds_on(site: Site) -> Non
     site.settle()
     assert site.crossing.views("ann")[seq].state == "rooted"
     site.deliver()
-    site.anvil.mine(1)  # by itself the node may do so a moment later
     site.settle()
     assert site.crossing.views("ann")[seq].state == "proposed"
 
@@ -324,7 +315,6 @@ def test_a_badge_is_minted_once_to_the_linked_wallet(site: Site) -> None:
     site.deliver()
     site.anvil.reorganize(1)
     site.deliver()
-    site.anvil.mine(1)  # by itself the node may do so a moment later
     site.anvil.finalize()
     assert site.deliver().done == 1
     read = partial(client.read, site.node, artifact("KgoBadge"), contract)

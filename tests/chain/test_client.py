@@ -77,14 +77,6 @@ def site(anvil: Anvil) -> Iterator[Site]:
     anvil.rpc("evm_revert", snapshot)
 
 
-@pytest.fixture
-def gateway(anvil: Anvil) -> Iterator[Gateway]:
-    """A gateway to the node."""
-    made = Gateway(anvil.url)
-    yield made
-    made.close()
-
-
 def test_another_chain_is_refused(anvil: Anvil) -> None:
     """A node of another chain than the configured one is found out at once."""
     assert client.connect(anvil.url).chain_id == 31_337

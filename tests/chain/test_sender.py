@@ -17,16 +17,8 @@ from ledger.chain.outbox import WishConflict
 from ledger.chain.sender import LOST_BLOCKS
 from tests.anvil import Anvil
 from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
-from tests.chain.harbour import CHAIN, GWEI, Harbour
+from tests.chain.harbour import GWEI, Harbour
 from tests.factories import install
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    """The module's node."""
-    node = Anvil(chain_id=CHAIN)
-    yield node
-    node.stop()
 
 
 @pytest.fixture
@@ -37,14 +29,6 @@ def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
     yield Harbour.build(anvil, city)
     city.close()
     anvil.rpc("evm_revert", snapshot)
-
-
-@pytest.fixture
-def gateway(anvil: Anvil) -> Iterator[Gateway]:
-    """A gateway to the node."""
-    made = Gateway(anvil.url)
-    yield made
-    made.close()
 
 
 class Killed(BaseException):
