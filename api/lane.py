@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from werkzeug.routing import Rule
@@ -138,10 +138,7 @@ class Lane:
         headers, facts = taken.headers, taken.facts
         sent = Sent(body, JSON, _text(headers.get(b"idempotency-key")))
         sign_in = auth.known(tokens.place(auth.bearer(headers[b"authorization"].decode("latin-1"))))
-
-        async def ask(deferred: Deferred[Any]) -> Outcome[Any]:
-            return await self._asked(facts.id, deferred)
-
+        ask = partial(self._asked, facts.id)
         return await operations.carry_out_signed(taken.route.operation, self._known, facts, sign_in, sent, command, ask)
 
     async def _asked(self, city: str, deferred: Deferred[Any]) -> Outcome[Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_
 from ledger.book import accounts
+from ledger.book.unit import Unit
 from ledger.commerce import trading
+from ledger.commerce.trading import SettlementView
 from ledger.errors import NotFound, Refused
+from ledger.people.roles import Principal
 
 says("settled", N_("Settled. The entry stands in the public log; the shop sees it."))
 says("declined", N_("Declined. The shop keeps its tokens and sees your answer."))
@@ -24,24 +29,25 @@ def settlement(visit: Visit, settlement_id: str) -> str:
 @page("settlement.answer", door="desk")
 def settlement_settle(visit: Visit, settlement_id: str) -> Answer:
     """Take the tokens out of circulation."""
-    caller = visit.principal
-    try:
-        visit.write(lambda unit: trading.settle(unit, caller, settlement_id).id)
-    except Refused as refusal:
-        return _settlement(visit, settlement_id, refusal), 409
-    return see(visit.address("treasury"), done="settled")
+    return _answered(visit, settlement_id, trading.settle, "settled")
 
 
 @web.post("/c/<city>/steward/settlements/<settlement_id>/decline")
 @page("settlement.answer", door="desk")
 def settlement_decline(visit: Visit, settlement_id: str) -> Answer:
     """Answer with no."""
+    return _answered(visit, settlement_id, trading.decline, "declined")
+
+
+def _answered(
+    visit: Visit, settlement_id: str, answer: Callable[[Unit, Principal, str], SettlementView], done: str
+) -> Answer:
     caller = visit.principal
     try:
-        visit.write(lambda unit: trading.decline(unit, caller, settlement_id).id)
+        visit.write(lambda unit: answer(unit, caller, settlement_id).id)
     except Refused as refusal:
         return _settlement(visit, settlement_id, refusal), 409
-    return see(visit.address("treasury"), done="declined")
+    return see(visit.address("treasury"), done=done)
 
 
 def _settlement(visit: Visit, settlement_id: str, refusal: Refused | None) -> str:

@@ -17,7 +17,6 @@ run the book is audited, an export is verified, and every acknowledged entry mus
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import sys
 import time
@@ -214,10 +213,7 @@ def main() -> int:
     end_in_order()
     collect_rarely()  # as `kgo` does, for what runs in process
     result = measure(options)
-    if options.json:
-        sys.stdout.write(json.dumps(result) + "\n")
-    else:
-        sys.stdout.write(report.shown(options.database, result) + "\n")
+    report.tell(options.database, result, as_json=options.json)
     return 0 if result["audit_ok"] else 1
 
 

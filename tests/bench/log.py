@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 import time
 from contextlib import ExitStack
 from hashlib import sha256
@@ -171,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     end_in_order()
     result = measure(options)
-    sys.stdout.write((json.dumps(result) if options.json else report.shown(options.database, result)) + "\n")
+    report.tell(options.database, result, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def main() -> int:
     options = parser.parse_args()
     end_in_order()
     result = measure(options)
-    sys.stdout.write((json.dumps(result) if options.json else report.shown(POSTGRESQL, result)) + "\n")
+    report.tell(POSTGRESQL, result, as_json=options.json)
     return 0 if result["audit_ok"] else 1
 
 

@@ -9,7 +9,6 @@ is audited, an export is verified, and every acknowledged entry must be there: i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import defaultdict
 from contextlib import ExitStack
@@ -94,7 +93,7 @@ def main() -> int:
     options = parser.parse_args()
     end_in_order()
     result = measure(options)
-    sys.stdout.write((json.dumps(result) if options.json else report.shown(options.database, result)) + "\n")
+    report.tell(options.database, result, as_json=options.json)
     return 0 if result["audit_ok"] else 1
 
 

@@ -16,9 +16,7 @@ long; one that fails or finds anything ends the run with an error.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -219,7 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     end_in_order()
     result = measure(options)
-    sys.stdout.write((json.dumps(result) if options.json else report.shown(options.database, result)) + "\n")
+    report.tell(options.database, result, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ All of them share one event loop, as they do in a server's process.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from api.lane import Application
-from tests.bench.rig.wsgi import CREATED, Call, Cost
+from tests.bench.rig.wsgi import CREATED, Call, Cost, measured
 
 
 def carry_out(app: Application, calls: Sequence[Call], clients: int) -> Cost:
@@ -20,17 +19,13 @@ def carry_out(app: Application, calls: Sequence[Call], clients: int) -> Cost:
     Raises:
         RuntimeError: an answer was not 201.
     """
-    waiting, refused = iter(calls), list[str]()
 
-    async def work() -> None:
+    async def all_of(waiting: Iterator[Call]) -> list[str]:
+        refused: list[str] = []
         await asyncio.gather(*(_client(app, waiting, refused) for _ in range(clients)))
+        return refused
 
-    started, used = time.perf_counter(), time.process_time()
-    asyncio.run(work())
-    cost = Cost(len(calls), time.perf_counter() - started, time.process_time() - used)
-    if refused:
-        raise RuntimeError(f"{len(refused)} of {len(calls)} requests failed, the first with {refused[0]}")
-    return cost
+    return measured(calls, lambda waiting: asyncio.run(all_of(waiting)))
 
 
 async def _client(app: Application, waiting: Iterator[Call], refused: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -83,3 +85,8 @@ def shown(database: str, result: Mapping[str, Any]) -> str:
     measured = {name: value for name, value in result.items() if name.endswith(FIGURES) or name.startswith("ratio")}
     others = {name: value for name, value in result.items() if name not in {*measured, "rounds"}}
     return "\n".join([table(database, measured, rounds), *(f"{name}: {value}" for name, value in others.items())])
+
+
+def tell(database: str, result: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a whole result: as one JSON object, or for a person."""
+    sys.stdout.write((json.dumps(result) if as_json else shown(database, result)) + "\n")

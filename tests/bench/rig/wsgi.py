@@ -6,7 +6,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 CREATED = "201"
-THREAD = "request-"
 
 
 @dataclass(frozen=True)
@@ -76,26 +75,37 @@ class Cost:
         return 1e6 * self.processor_seconds / self.requests
 
 
-def carry_out(app: WSGIApplication, calls: Sequence[Call], threads: int) -> Cost:
-    """Send every call once, over so many threads, whose names begin with `THREAD`.
+def measured(calls: Sequence[Call], work: Callable[[Iterator[Call]], Iterable[str]]) -> Cost:
+    """What it costs to send every call once. `work` sends those it is given and returns what was not answered with 201.
 
     Raises:
         RuntimeError: an answer was not 201.
     """
-    waiting, refused = iter(calls), list[str]()
-    workers = [
-        threading.Thread(target=lambda: refused.extend(_work(app, waiting)), name=f"{THREAD}{number}")
-        for number in range(threads)
-    ]
     started, used = time.perf_counter(), time.process_time()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    refused = list(work(iter(calls)))
     cost = Cost(len(calls), time.perf_counter() - started, time.process_time() - used)
     if refused:
         raise RuntimeError(f"{len(refused)} of {len(calls)} requests failed, the first with {refused[0]}")
     return cost
+
+
+def carry_out(app: WSGIApplication, calls: Sequence[Call], threads: int) -> Cost:
+    """Send every call once, over so many threads.
+
+    Raises:
+        RuntimeError: an answer was not 201.
+    """
+
+    def work(waiting: Iterator[Call]) -> list[str]:
+        refused: list[str] = []
+        workers = [threading.Thread(target=lambda: refused.extend(_work(app, waiting))) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return refused
+
+    return measured(calls, work)
 
 
 def _work(app: WSGIApplication, waiting: Iterator[Call]) -> Iterator[str]:
