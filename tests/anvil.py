@@ -73,7 +73,7 @@ class Anvil:
 
     def mine(self, blocks: int = 1) -> None:
         """Mine some blocks, on top of those that the node mines by itself."""
-        self._come_to_rest()
+        self.rest()
         self.rpc("anvil_mine", hex(blocks))
 
     def finalize(self) -> None:
@@ -106,10 +106,10 @@ class Anvil:
 
     def reorganize(self, depth: int) -> None:
         """Take the newest blocks back and mine as many empty ones in their place: their transactions are gone."""
-        self._come_to_rest()
+        self.rest()
         self.rpc("anvil_reorg", depth, [])
 
-    def _come_to_rest(self) -> None:
+    def rest(self) -> None:
         """Wait until a node that mines at once has done so: a moment after it took a transaction.
 
         What it will not mine, since too little is offered for it, is waited for in vain.

@@ -129,6 +129,7 @@ class Harbour:
 
     def read(self, function: str, *arguments: Any) -> Any:
         """What a function of the token returns now."""
+        self.anvil.rest()
         return client.read(self.node, TOKEN, self.token, function, *arguments)
 
     def nonce(self, role: Role) -> int:

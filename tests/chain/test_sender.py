@@ -92,7 +92,6 @@ def test_a_transaction_that_a_reorganisation_took_back_is_sent_again(harbour: Ha
     harbour.anvil.reorganize(3)
     assert harbour.read("paused") is False
     harbour.drain()
-    harbour.anvil.mine(1)  # by itself it may do so a moment later
     assert harbour.read("paused") is True
     harbour.settle()
     assert (harbour.call("a").state, len(harbour.hashes("a"))) == (outbox.DONE, 1)
