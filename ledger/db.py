@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from ledger import arrays
 from ledger.lookup import VANISHED, Lookups
 from ledger.rows import Driver
 from ledger.values import from_milliseconds, to_milliseconds
@@ -244,6 +245,7 @@ def _sqlite_engine(url: str, begin: str, *pragmas: str) -> Engine:
 
 
 def _postgresql_engine(url: str, options: str = "", *, probed: bool) -> Engine:
+    arrays.register()
     return create_engine(
         url,
         pool_size=16,

@@ -3,11 +3,11 @@
 One statement costs more than one row of it: the mapper's work, a round trip, and on the way the interpreter's lock,
 which a busy process wins back late. Hence everything that a batch reads or writes of one table goes by one statement:
 
-* SQLite takes rows as one long VALUES list, PostgreSQL as one array for each column (`unnest`), spelled as array
-  literals, since psycopg builds arrays out of Python lists several times slower.
-* Keys to look up travel as one JSON text, which both databases unfold. On PostgreSQL each key is looked up for itself
-  (`LATERAL … OFFSET 0`), by a plan made for the occasion: the planner of a young table, which nobody has analysed,
-  believes that few rows are of one city and reads them all, and would keep to what it found while there were few.
+* SQLite takes rows as one long VALUES list, PostgreSQL as one array for each column (`unnest`), see `arrays`.
+* Keys to look up travel as one JSON text on SQLite, and as arrays again on PostgreSQL. There each key is looked up for
+  itself (`LATERAL … OFFSET 0`), by a plan made for the occasion: the planner of a young table, which nobody has
+  analysed, believes that few rows are of one city and reads them all, and would keep to what it found while there
+  were few.
 * Statements go to the driver as they are, on the connection of a SQLAlchemy session and inside its transaction.
 
 Values are what the driver stores: instants in milliseconds, JSON as text. Statements are put together from names in the
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, lru_cache
 from itertools import chain
@@ -28,6 +28,8 @@ from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallIntege
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
+
+from ledger.arrays import Array, big_ints, octets, small_ints, texts
 
 Row = tuple[Any, ...]
 Entity = TypeVar("Entity", bound=DeclarativeBase)
@@ -68,8 +70,8 @@ class Rows:
         driver = driver_of(where)
         if driver.is_postgresql:
             columns = zip(*rows, strict=True)
-            literals = tuple(spell(values) for (_, spell), values in zip(self._arrays, columns, strict=True))
-            driver.execute(self._postgresql, literals)
+            arrays = tuple(pack(values) for (_, pack), values in zip(self._arrays, columns, strict=True))
+            driver.execute(self._postgresql, arrays)
             return
         start = 0
         while left := len(rows) - start:
@@ -99,10 +101,10 @@ class Look:
 
     def __init__(self, what: str, source: str, *names: str) -> None:
         columns = ", ".join(f"value ->> {place} AS {name}" for place, name in enumerate(names))
-        keys = f"(SELECT {columns} FROM {{}}) AS keys CROSS JOIN "
-        self._sqlite = f"SELECT {what} FROM {keys.format('json_each(?)')}{source}"
-        unfolded = keys.format("json_array_elements(CAST(? AS json))")
-        self._postgresql = f"SELECT found.* FROM {unfolded}LATERAL (SELECT {what} FROM {source} OFFSET 0) AS found"
+        self._sqlite = f"SELECT {what} FROM (SELECT {columns} FROM json_each(?)) AS keys CROSS JOIN {source}"
+        unfolded = f"unnest({', '.join('?::text[]' for _ in names)}) AS keys ({', '.join(names)})"
+        found = f"LATERAL (SELECT {what} FROM {source} OFFSET 0) AS found"
+        self._postgresql = f"SELECT found.* FROM {unfolded} CROSS JOIN {found}"
 
     def find(self, where: Where, keys: Sequence[Sequence[str | int]], *parameters: Any) -> list[Row]:
         """What stands under some keys, in no order."""
@@ -113,9 +115,12 @@ class Look:
         if not keys:
             return list
         driver = driver_of(where)
-        query = self._postgresql if driver.is_postgresql else self._sqlite
         found: Callable[[], list[Row]]
-        found = driver.execute(query, (json.dumps(keys), *parameters), planned_anew=True).fetchall
+        if driver.is_postgresql:
+            members = [texts([str(member) for member in column]) for column in zip(*keys, strict=True)]
+            found = driver.execute(self._postgresql, (*members, *parameters), planned_anew=True).fetchall
+        else:
+            found = driver.execute(self._sqlite, (json.dumps(keys), *parameters)).fetchall
         return found
 
 
@@ -230,36 +235,16 @@ def _replacing(key: Sequence[str], others: Sequence[str]) -> str:
     return f" ON CONFLICT ({_names(key)}) DO UPDATE SET {changes}"
 
 
-def _arrays(kind: Any) -> tuple[str, Callable[[Sequence[Any]], str]]:
-    """PostgreSQL's name of a column's type, and how an array of it is spelled."""
+def _arrays(kind: Any) -> tuple[str, Callable[[Sequence[Any]], Array]]:
+    """PostgreSQL's name of a column's type, and how an array of it is packed."""
     if isinstance(kind, TypeDecorator):
         kind = kind.impl_instance
     if isinstance(kind, SmallInteger):
-        return "smallint", _numbers
+        return "smallint", small_ints
     if isinstance(kind, BigInteger):
-        return "bigint", _numbers
+        return "bigint", big_ints
     if isinstance(kind, LargeBinary):
-        return "bytea", _octets
+        return "bytea", octets
     if isinstance(kind, Text):
-        return "text", _texts
+        return "text", texts
     raise TypeError(f"no array of {kind} is known")
-
-
-def _array(spelled: Iterable[str]) -> str:
-    return f"{{{','.join(spelled)}}}"
-
-
-def _numbers(values: Sequence[int | None]) -> str:
-    return _array(map(str, values)).replace("None", "NULL")
-
-
-def _octets(values: Sequence[bytes | None]) -> str:
-    return _array(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values])
-
-
-def _texts(values: Sequence[str | None]) -> str:
-    return _array(["NULL" if value is None else f'"{_escaped(value)}"' for value in values])
-
-
-def _escaped(value: str) -> str:
-    return value if value.isalnum() else value.replace("\\", "\\\\").replace('"', '\\"')
