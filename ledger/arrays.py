@@ -28,25 +28,25 @@ class Array(bytes):
 
 
 class SmallInts(Array):
-    """smallint[]"""
+    """An array of smallint."""
 
     oid = 1005
 
 
 class BigInts(Array):
-    """bigint[]"""
+    """An array of bigint."""
 
     oid = 1016
 
 
 class Texts(Array):
-    """text[]"""
+    """An array of text."""
 
     oid = 1009
 
 
 class Octets(Array):
-    """bytea[]"""
+    """An array of bytea."""
 
     oid = 1001
 

@@ -5,6 +5,7 @@ Nothing here reads a clock or a database; randomness comes from the operating sy
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,23 @@ WHOLE_LIMIT = 2**63
 """Whole numbers from here on have no place in a column of the database."""
 
 ID_BYTES = 16
+_ID_LENGTH = 26
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS = _ALPHABET * 8
+_LAST_LETTERS = _ALPHABET[::4] * 32
 
 
 def random_id() -> str:
     """128 random bits as 26 characters of unpadded lower-case base32."""
     return base32_lower(secrets.token_bytes(ID_BYTES))
+
+
+def random_ids(count: int) -> list[str]:
+    """As many of them. Every octet drawn chooses a letter: of 32, or of the 8 that end 128 bits."""
+    drawn = os.urandom(count * _ID_LENGTH)
+    letters, last = drawn.translate(_LETTERS).decode(), drawn.translate(_LAST_LETTERS).decode()
+    ends = range(_ID_LENGTH - 1, count * _ID_LENGTH, _ID_LENGTH)
+    return [letters[end - _ID_LENGTH + 1 : end] + last[end] for end in ends]
 
 
 def short_id() -> str:

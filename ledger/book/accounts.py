@@ -95,7 +95,7 @@ class _Accounts:
 ACCOUNTS = _Accounts()
 
 _ROWS = Rows(Account, replace=True)
-_LEGS, _OPENINGS = Rows(Leg), Rows(Opening)
+LEGS, OPENINGS = Rows(Leg), Rows(Opening)
 _LOOK = Look("path, posted, held, version", "accounts WHERE city = ? AND path = keys.key", "key")
 
 
@@ -143,29 +143,32 @@ def apply(unit: Unit, seq: int, effects: Sequence[Effect]) -> None:
     for effect in effects:
         account, _, _, posted_change, held_change, _ = effect
         before = after.get(account) or state(unit, account)
-        posted, held = before.posted + posted_change, before.held + held_change
-        available = posted - held
-        if available < 0 and available < before.available and account != "issuance":
-            raise _shortfall(effect, before)
-        if not -AMOUNT_LIMIT < posted < AMOUNT_LIMIT:
-            raise ValidationFailed({"amount_minor": "Give less: a balance stays below 2**53 minor units."})
-        after[account] = now = State(posted, held, before.version + 1)
+        after[account] = now = changed(account, before, posted_change, held_change)
         legs.append((effect, now))
-    for path, now in after.items():
-        unit.put(ACCOUNTS, path, now)
+    unit.put_all(ACCOUNTS, after)
     city = unit.city.id
     for (account, line, side, posted_change, held_change, nonce), (posted, held, version) in legs:
         row = (city, account, version, seq, line, side, posted_change, held_change, posted, held)
         if nonce is None:
-            unit.insert(_LEGS, row)
+            unit.insert(LEGS, row)
         else:
-            unit.insert(_OPENINGS, (*row, nonce))
+            unit.insert(OPENINGS, (*row, nonce))
 
 
-def _shortfall(effect: Effect, before: State) -> Refused:
-    wanted = effect.held_change - effect.posted_change
-    code = "budget_exhausted" if account_type(effect.account) == "budget" else "insufficient_funds"
-    return Refused(code, account=effect.account, available_minor=before.available, wanted_minor=wanted)
+def changed(path: str, before: State, posted_change: int, held_change: int) -> State:
+    """What becomes of an account.
+
+    Raises:
+        Refused, ValidationFailed: as `apply`.
+    """
+    posted, held = before[0] + posted_change, before[1] + held_change
+    if posted < held and posted_change < held_change and path != "issuance":
+        code = "budget_exhausted" if account_type(path) == "budget" else "insufficient_funds"
+        wanted = held_change - posted_change
+        raise Refused(code, account=path, available_minor=before.available, wanted_minor=wanted)
+    if not -AMOUNT_LIMIT < posted < AMOUNT_LIMIT:
+        raise ValidationFailed({"amount_minor": "Give less: a balance stays below 2**53 minor units."})
+    return State(posted, held, before[2] + 1)
 
 
 def balance(session: Session, city: str, path: str, at: datetime | None = None) -> Balance:

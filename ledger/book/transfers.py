@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import select
 
@@ -13,22 +13,10 @@ from ledger.book.blinding import KEYS
 from ledger.book.cases import CASES, MOVED, CaseState
 from ledger.book.journal import Origin, Posted, moving
 from ledger.book.legs import SIDES, Opening
+from ledger.book.moves import Transfer, move
 from ledger.book.unit import Place, Unit
-from ledger.errors import LedgerError, Refused
-from ledger.proof.rules import ALLOWED, FOLLOWING, REVERSIBLE, STILL, account_type
-from ledger.values import check_amount
-
-_DIRECT = frozenset(move for move in ALLOWED if move[0] not in FOLLOWING | STILL)
-"""What `post` moves; the steps of a case have verbs of their own, which keep the case."""
-
-
-class Transfer(NamedTuple):
-    """One movement of `amount_minor` from `source` to `target`, accounts by their paths."""
-
-    kind: str
-    source: str
-    target: str
-    amount_minor: int
+from ledger.errors import Refused
+from ledger.proof.rules import REVERSIBLE
 
 
 def post(
@@ -51,15 +39,9 @@ def post(
         ValidationFailed: the amount is not positive.
         ValueError: a path is not of the book's grammar.
     """
-    check_amount("amount_minor", amount)
-    if source == target or (kind, account_type(source), account_type(target)) not in _DIRECT:
-        raise Refused("not_allowed", kind=kind, source=source, target=target)
-    posted = journal.append(
-        unit, kind, [moving(source, target, amount)], actor=actor, ref=ref, evidence=evidence, rule=rule
-    )
+    (posted,) = move(unit, [Transfer(kind, source, target, amount, ref, evidence, rule)], actor=actor)
     if kind == "redeem":
-        state = CaseState(posted.id, MOVED, source, target, amount, amount, 0, None, None, None, None)
-        unit.put(CASES, posted.seq, state)
+        _open_case(unit, posted)
     return posted
 
 
@@ -67,18 +49,20 @@ def post_many(unit: Unit, transfers: Sequence[Transfer], *, actor: str) -> list[
     """Move each in an entry of its own, all or none: the first refusal, with `index` in its params, ends it.
 
     Raises:
-        Refused, NotFound, ValidationFailed: as `post`; the running attempt undoes what came before.
+        Refused, NotFound, ValidationFailed: as `post`; nothing was staged.
     """
-    unit.fetch(reads(path for transfer in transfers for path in (transfer.source, transfer.target)))
-    posted = []
-    for index, transfer in enumerate(transfers):
-        try:
-            entry = post(unit, transfer.kind, transfer.source, transfer.target, transfer.amount_minor, actor=actor)
-        except LedgerError as refusal:
-            refusal.params["index"] = index
-            raise
-        posted.append(entry)
+    unit.fetch(reads(path for transfer in transfers for path in transfer[1:3]))
+    posted = move(unit, transfers, actor=actor, numbered=True)
+    for one in posted:
+        if one.kind == "redeem":
+            _open_case(unit, one)
     return posted
+
+
+def _open_case(unit: Unit, posted: Posted) -> None:
+    """What a purchase without a hold begins, so that it may be refunded."""
+    amount, source, target = posted.amount_minor, posted.source or "", posted.target or ""
+    unit.put(CASES, posted.seq, CaseState(posted.id, MOVED, source, target, amount, amount, 0, None, None, None, None))
 
 
 def reads(paths: Iterable[str]) -> Iterator[Place]:

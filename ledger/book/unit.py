@@ -34,7 +34,7 @@ from ledger.book.cities import City, CityKeys
 from ledger.db import Transaction
 from ledger.proof.encoding import timestamp
 from ledger.rows import Row, Rows, Where
-from ledger.values import to_milliseconds
+from ledger.values import random_ids, to_milliseconds
 
 Value = TypeVar("Value")
 Read = TypeVar("Read", covariant=True)
@@ -58,6 +58,9 @@ class Projection(Reading[Value], Protocol, Generic[Value]):
 
 RANDOM_BYTES = 1_024
 """How many random bytes are drawn at a time: each call of the system costs as much as hashing a leaf."""
+
+IDS = 32
+"""How many ids are drawn at a time."""
 
 Place = tuple[Reading[Any], Hashable]
 """Where a value stands: what kind of state, and the key."""
@@ -98,6 +101,7 @@ class Unit:
         self._marks: set[Hashable] = set()
         self._once: dict[Hashable, Any] = {}
         self._random = b""
+        self._ids: list[str] = []
 
     @property
     def session(self) -> Session:
@@ -116,12 +120,23 @@ class Unit:
         taken, self._random = self._random[-count:], self._random[:-count]
         return taken
 
+    def new_id(self) -> str:
+        """128 random bits as `values.random_id` spells them, drawn for many at a time."""
+        if not self._ids:
+            self._ids = random_ids(IDS)
+        return self._ids.pop()
+
     def insert(self, rows: Rows, row: Row) -> None:
         """Stage one row of an append-only table."""
         staged = self._rows.get(rows)
         if staged is None:
             staged = self._rows[rows] = []
         staged.append(row)
+
+    def insert_all(self, rows: Rows, new: Sequence[Row]) -> None:
+        """Stage some rows of an append-only table."""
+        if new:
+            self._rows.setdefault(rows, []).extend(new)
 
     def fetch(self, places: Iterable[Place]) -> None:
         """Read what is not known yet of some places, by one statement for each kind, all sent at once."""
@@ -151,6 +166,11 @@ class Unit:
         self._undo.append((place, self._held.get(place, _UNREAD)))
         self._held[place] = value
         self._dirty[place] = None
+
+    def put_all(self, projection: Projection[Value], values: Mapping[Any, Value]) -> None:
+        """Stage new values by key."""
+        for key, value in values.items():
+            self.put(projection, key, value)
 
     def once(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """What `make` makes of what was read; made once for all commands that give the same key."""

@@ -6,8 +6,8 @@ import pytest
 
 from ledger.book import holds, statements, transfers
 from ledger.book.legs import SIDES
+from ledger.book.moves import Transfer
 from ledger.book.statements import StatementLine
-from ledger.book.transfers import Transfer
 from ledger.errors import NotFound
 from tests.factories import CITY, START, Installation
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger.book import holds, transfers
-from ledger.book.transfers import Transfer
+from ledger.book.moves import Transfer
 from ledger.book.unit import Unit
 from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.proof.rules import ALLOWED, FOLLOWING, KINDS, STILL

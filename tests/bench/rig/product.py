@@ -15,7 +15,7 @@ from sqlalchemy import text
 from ledger.book import accounts, audit, cities, entries, transfers
 from ledger.book.commands import Command
 from ledger.book.journal import Posted
-from ledger.book.transfers import Transfer
+from ledger.book.moves import Transfer
 from ledger.book.unit import Unit
 from ledger.city import export
 from ledger.config import ANY, Settings
@@ -153,7 +153,7 @@ def single_transfer(index: int) -> Command[Posted]:
     """The writer's command for one transfer, as the route of `/entries` makes it."""
     wanted = Transfer("transfer", "treasury", shop(index), 1)
     return Command(
-        lambda unit: transfers.post(unit, *wanted, actor="treasurer"),
+        lambda unit: transfers.post(unit, *wanted[:4], actor="treasurer"),
         staged_only=True,
         reads=[lambda _unit: transfers.reads((wanted.source, wanted.target))],
     )
