@@ -59,7 +59,8 @@ def load(schema: Schema, data: dict[str, Any]) -> Any:
 
 def dump(schema: Schema | None, value: Any, city: CityFacts | None, public_url: str) -> bytes:
     """A value as the bytes of a JSON answer; needs no request, since the writer's thread calls it too."""
-    return _ENCODER.encode(shown(schema, value, city, public_url)).encode()
+    text = schema.text(value, city) if isinstance(schema, Out) and city is not None else None
+    return (_ENCODER.encode(shown(schema, value, city, public_url)) if text is None else text).encode()
 
 
 def shown(schema: Schema | None, value: Any, city: CityFacts | None, public_url: str) -> Any:

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, ClassVar, TypeGuard
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load
@@ -146,6 +147,9 @@ class Instant(fields.Field[datetime]):
         return at.astimezone(UTC)
 
 
+quoted = encode_basestring
+"""A text as JSON, in UTF-8 without escapes but those that have to be."""
+
 plain_instant = lru_cache(maxsize=256)(timestamp)
 """As `Instant` goes out. What is posted in one batch bears one instant, so that it is mostly known already."""
 
@@ -250,6 +254,10 @@ class Out(Schema):
 
     def plain(self, value: Any, city: CityFacts) -> dict[str, Any] | None:
         """The short way for a hot route: the same as `dump` gives for a value, or None where there is none."""
+        return None
+
+    def text(self, value: Any, city: CityFacts) -> str | None:
+        """The shortest way: the same as JSON without spaces, or None where there is none."""
         return None
 
 

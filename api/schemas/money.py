@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from marshmallow import ValidationError, fields, validates_schema
 
@@ -24,10 +25,12 @@ from api.schemas.base import (
     is_account,
     items_of,
     plain_instant,
+    quoted,
 )
 from api.services import CityFacts
 from ledger.book.accounts import Balance
 from ledger.book.journal import Posted
+from ledger.book.moves import Transfer
 from ledger.values import AMOUNT_LIMIT, SLUG
 
 GRANT, FUND, TRANSFER, REVERSE = "grant", "fund", "transfer", "reverse"
@@ -37,17 +40,15 @@ _REASON = re.compile(r"[a-z_]{1,64}")
 _DEFAULT_SOURCE = {GRANT: "issuance", FUND: "treasury"}
 
 
-@dataclass(frozen=True)
-class Order:
-    """An entry that the treasurer wants. `source`, `target` and `amount_minor` are empty for a reversal."""
+class Reversal(NamedTuple):
+    """The reversal of an entry that the treasurer wants."""
 
-    kind: str
-    source: str = ""
-    target: str = ""
-    amount_minor: int = 0
-    origin: int = 0
-    reason: str | None = None
-    ref: dict[str, Any] = field(default_factory=dict)
+    origin: int
+    reason: str | None
+
+
+Order = Transfer | Reversal
+"""An entry that the treasurer wants."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,24 @@ class EntryIn(In):
 
     def plain(self, data: dict[str, Any]) -> Order | None:
         """Two accounts and an amount, nothing else."""
-        if data.keys() != _PLAIN_ENTRY or data["kind"] not in _PLAIN_KINDS:
+        if data.keys() != _PLAIN_ENTRY:
             return None
-        source, target, amount_minor = data["from"], data["to"], data["amount_minor"]
+        kind, source, target, amount_minor = data["kind"], data["from"], data["to"], data["amount_minor"]
         if type(amount_minor) is not int or not 0 < amount_minor < AMOUNT_LIMIT:
+            return None
+        if type(source) is not str or type(target) is not str or type(kind) is not str or kind not in _PLAIN_KINDS:
             return None
         if not _is_plain_account(source) or not _is_plain_account(target):
             return None
-        return self.build({"kind": data["kind"], "source": source, "target": target, "amount_minor": amount_minor})
+        if target.startswith("budget:"):
+            return Transfer(kind, source, target, amount_minor, {"activity": target[7:]})
+        return Transfer(kind, source, target, amount_minor)
 
     def build(self, data: dict[str, Any]) -> Order:
         """The order, its accounts filled in."""
         kind, activity, reason = data["kind"], data.get("activity"), data.get("reason")
         if kind == REVERSE:
-            return Order(kind, origin=data["origin"], reason=reason)
+            return Reversal(data["origin"], reason)
         source = data.get("source") or _DEFAULT_SOURCE.get(kind, "")
         target = data.get("target") or ("treasury" if kind == GRANT else f"budget:{activity}")
         ref = {}
@@ -112,16 +117,17 @@ class EntryIn(In):
             ref["activity"] = target.partition(":")[2]
         if reason:
             ref["reason"] = reason
-        return Order(kind, source, target, data["amount_minor"], reason=reason, ref=ref)
+        return Transfer(kind, source, target, data["amount_minor"], ref or None)
 
 
 _NAMES = {"source": "from", "target": "to"}
-_PLAIN_KINDS = (GRANT, FUND, TRANSFER)
+_PLAIN_KINDS = frozenset({GRANT, FUND, TRANSFER})
 _PLAIN_ENTRY = frozenset({"kind", "from", "to", "amount_minor"})
 
 
-def _is_plain_account(path: Any) -> bool:
-    return type(path) is str and len(path) <= ACCOUNT_LENGTH and is_account(path)
+@lru_cache(maxsize=65_536)
+def _is_plain_account(path: str) -> bool:
+    return len(path) <= ACCOUNT_LENGTH and is_account(path)
 
 
 def _open_ends(kind: str, data: dict[str, Any]) -> set[str]:
@@ -155,13 +161,9 @@ class EntriesIn(In):
         given = data.get("entries")
         if len(data) != 1 or type(given) is not list or not 1 <= len(given) <= BATCH_LIMIT:
             return None
-        orders = []
-        for one in given:
-            order = _ENTRY.plain(one) if type(one) is dict else None
-            if order is None:
-                return None
-            orders.append(order)
-        return Orders(tuple(orders))
+        plain = _ENTRY.plain
+        orders = [plain(one) if type(one) is dict else None for one in given]
+        return None if None in orders else Orders(tuple(orders))  # type: ignore[arg-type]
 
     def build(self, data: dict[str, Any]) -> Orders:
         """The orders."""
@@ -207,6 +209,11 @@ def _public(path: str | None) -> str | None:
     return None if path is None or path.startswith("learner:") else path
 
 
+def _quoted_account(path: str | None) -> str:
+    public = _public(path)
+    return "null" if public is None else quoted(public)
+
+
 class BatchOut(Out):
     """Entries of a batch, in the order in which they were asked for."""
 
@@ -216,6 +223,16 @@ class BatchOut(Out):
     def plain(self, value: Items, city: CityFacts) -> dict[str, Any]:
         """As declared above."""
         return {"items": [_POSTED.plain(one, city) for one in value.items], "next": value.next}
+
+    def text(self, value: Items, city: CityFacts) -> str:
+        """The same as JSON, for it may be long."""
+        start = f'{{"symbol":{quoted(city.symbol)},"scale":{city.scale},"entry":'
+        items = [
+            f'{start}{seq},"id":{quoted(id_)},"kind":{quoted(kind)},"at":"{plain_instant(at)}","amount_minor":{amount},'
+            f'"from":{_quoted_account(source)},"to":{_quoted_account(target)}}}'
+            for seq, id_, kind, at, amount, source, target in value.items
+        ]
+        return f'{{"items":[{",".join(items)}],"next":{"null" if value.next is None else value.next}}}'
 
 
 _POSTED = PostedOut()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, cast
 
 from api.operations import CITY, Ask, Operations
 from api.schemas.base import Items
 from api.schemas.money import (
-    REVERSE,
     BatchOut,
     EntriesIn,
     EntryIn,
@@ -19,10 +19,12 @@ from api.schemas.money import (
     Orders,
     PostedOut,
     ProofOut,
+    Reversal,
 )
 from ledger.book import accounts, entries, seal, transfers, tree
 from ledger.book.commands import Steps
 from ledger.book.journal import Posted
+from ledger.book.moves import Transfer
 from ledger.book.unit import Unit
 from ledger.errors import LedgerError, ValidationFailed
 from ledger.people.roles import Principal
@@ -35,9 +37,10 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
 
 def _reads(orders: Sequence[Order]) -> Steps | None:
     """The accounts that these move between; None where one is reversed, whose accounts only its entry tells."""
-    if any(order.kind == REVERSE for order in orders):
+    moves = [order for order in orders if isinstance(order, Transfer)]
+    if len(moves) < len(orders):
         return None
-    return [lambda _unit: transfers.reads(path for order in orders for path in (order.source, order.target))]
+    return [lambda _unit: transfers.reads(path for move in moves for path in move[1:3])]
 
 
 @routes.write(
@@ -54,7 +57,10 @@ def _reads(orders: Sequence[Order]) -> Steps | None:
 )
 def post(unit: Unit, caller: Principal, command: Order) -> Posted:
     """One entry."""
-    return _post(unit, caller.actor(PERMISSION), command)
+    if isinstance(command, Reversal):
+        return _reverse(unit, caller, command)
+    _open_sponsors(unit, [command])
+    return transfers.post(unit, *command[:4], actor=caller.actor(PERMISSION), ref=command.ref)
 
 
 @routes.write(
@@ -71,15 +77,22 @@ def post(unit: Unit, caller: Principal, command: Order) -> Posted:
 )
 def post_batch(unit: Unit, caller: Principal, command: Orders) -> Items:
     """All of them, or none."""
-    actor, posted = caller.actor(PERMISSION), []
-    for index, order in enumerate(command.entries):
+    posted: list[Posted] = []
+    for is_moving, alike in groupby(command.entries, lambda order: isinstance(order, Transfer)):
         try:
-            posted.append(_post(unit, actor, order))
+            if is_moving:
+                moves = cast("list[Transfer]", list(alike))
+                _open_sponsors(unit, moves)
+                posted += transfers.post_many(unit, moves, actor=caller.actor(PERMISSION))
+            else:
+                for order in cast("Iterator[Reversal]", alike):
+                    posted.append(_reverse(unit, caller, order))
         except ValidationFailed as refusal:
+            index = len(posted) + refusal.params.pop("index", 0)
             fields = {f"entries.{index}.{name}": sentence for name, sentence in refusal.fields.items()}
             raise ValidationFailed(fields) from refusal
         except LedgerError as refusal:
-            refusal.params["index"] = index
+            refusal.params["index"] = len(posted) + refusal.params.get("index", 0)
             raise
     return Items(posted)
 
@@ -117,10 +130,11 @@ def proof(ask: Ask, seq: int) -> dict[str, Any]:
     }
 
 
-def _post(unit: Unit, actor: str, order: Order) -> Posted:
-    if order.kind == REVERSE:
-        return transfers.reverse(unit, order.origin, actor=actor, reason=order.reason)
-    for path in (order.source, order.target):
-        if path.startswith("sponsor:"):
-            accounts.open_account(unit, path)
-    return transfers.post(unit, order.kind, order.source, order.target, order.amount_minor, actor=actor, ref=order.ref)
+def _reverse(unit: Unit, caller: Principal, order: Reversal) -> Posted:
+    return transfers.reverse(unit, order.origin, actor=caller.actor(PERMISSION), reason=order.reason)
+
+
+def _open_sponsors(unit: Unit, moves: Sequence[Transfer]) -> None:
+    """A sponsor's account begins with the first entry that names it."""
+    for path in {path for move in moves for path in move[1:3] if path.startswith("sponsor:")}:
+        accounts.open_account(unit, path)

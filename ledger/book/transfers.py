@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -27,8 +27,8 @@ def post(
     amount: int,
     *,
     actor: str,
-    ref: dict[str, Any] | None = None,
-    evidence: dict[str, str] | None = None,
+    ref: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, str] | None = None,
     rule: str | None = None,
 ) -> Posted:
     """Move `amount` minor units in one entry.

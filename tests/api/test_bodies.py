@@ -14,12 +14,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from api import bodies
 from api.schemas.base import In, Items, Out, showing
-from api.schemas.money import BatchOut, EntriesIn, EntryIn, Order, Orders, PostedOut
+from api.schemas.money import BatchOut, EntriesIn, EntryIn, Orders, PostedOut
 from api.schemas.places import CheckInIn
 from api.schemas.street import CheckedInOut
 from api.services import CityFacts
 from ledger.book.accounts import Balance
 from ledger.book.journal import Posted
+from ledger.book.moves import Transfer
 from ledger.errors import ValidationFailed
 from ledger.programme.checkins import CheckIn, Recorded
 
@@ -117,7 +118,7 @@ def test_what_is_sent_every_day_goes_the_short_way() -> None:
     """A code, a code with a turn, a transfer and a batch of them; an entry with more to it does not."""
     assert CheckInIn().plain({"code": " kkm3 "}) == CheckIn("kkm3")
     assert CheckInIn().plain({"code": "kkm3", "turn": "t"}) == CheckIn("kkm3", "t")
-    order = Order("transfer", "treasury", "shop:cafe", 5)
+    order = Transfer("transfer", "treasury", "shop:cafe", 5)
     assert EntryIn().plain(GOOD_ENTRY) == order
     assert EntriesIn().plain({"entries": [GOOD_ENTRY] * 1_000}) == Orders((order,) * 1_000)
     assert EntriesIn().plain({"entries": [GOOD_ENTRY] * 1_001}) is None
@@ -140,6 +141,8 @@ def test_entries_are_shown_the_same_both_ways(values: list[Posted]) -> None:
     """The same members in the same order, alone and in a batch; a person's account is told in neither."""
     batch = Items(values)
     assert json.dumps(BatchOut().plain(batch, CITY)) == _dumped(BatchOut(), batch)
+    assert json.dumps(json.loads(BatchOut().text(batch, CITY))) == _dumped(BatchOut(), batch)
+    assert bodies.dump(BatchOut(), batch, CITY, URL) == BatchOut().text(batch, CITY).encode("utf-8", "surrogatepass")
     for value in values:
         assert json.dumps(PostedOut().plain(value, CITY)) == _dumped(PostedOut(), value)
         assert "learner:" not in json.dumps(PostedOut().plain(value._replace(id="", kind=""), CITY))
