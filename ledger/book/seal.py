@@ -51,12 +51,19 @@ _CHECKPOINTS = Rows(SignedCheckpoint)
 
 
 def seal(unit: Unit, end: LogEnd) -> str:
-    """Stage tiles and checkpoint for the unit's new leaves, and move the head; the signed note."""
-    frontier = end.frontier.append(unit.leaf_hashes)
-    note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
-    tree.grow(unit)
-    unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note))
-    cities.move_head(unit.driver, unit.city.id, frontier, unit.now_ms)
+    """Write the unit's new entries with their tiles and their checkpoint, and move the head; the signed note.
+
+    The entries go first, so that PostgreSQL is busy with them while they are hashed and signed here.
+    """
+    begun = tree.begun(unit)
+    with unit.driver.together():
+        unit.send()
+        frontier = end.frontier.append(unit.leaf_hashes)
+        note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
+        tree.grow(unit, begun)
+        unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note))
+        cities.move_head(unit.driver, unit.city.id, frontier, unit.now_ms)
+        unit.send()
     return note
 
 

@@ -47,20 +47,29 @@ class Tile(Base):
 _TILES = Rows(Tile)
 
 
-def grow(unit: Unit) -> None:
-    """Stage the tiles that the unit's new leaves fill."""
-    first, new = unit.base_size, list(unit.leaf_hashes)
-    level = 0
-    while first % WIDTH + len(new) >= WIDTH:
+def begun(unit: Unit) -> list[list[bytes]]:
+    """What stands already in the tiles that the unit's new leaves fill, level by level: what `grow` has to know."""
+    rows: list[list[bytes]] = []
+    first, new = unit.base_size, len(unit.leaf_hashes)
+    while first % WIDTH + new >= WIDTH:
         start = first - first % WIDTH
-        row = hashes(unit.session, unit.city.id, level, start, first) + new
-        first, new = start // WIDTH, []
+        rows.append(hashes(unit.session, unit.city.id, len(rows), start, first))
+        first, new = start // WIDTH, (first - start + new) // WIDTH
+    return rows
+
+
+def grow(unit: Unit, begun: list[list[bytes]]) -> None:
+    """Stage the tiles that the unit's new leaves fill."""
+    first, new = unit.base_size // WIDTH, list(unit.leaf_hashes)
+    for level, row in enumerate(begun):
+        row += new
+        new = []
         for offset in range(0, len(row) - WIDTH + 1, WIDTH):
             full = row[offset : offset + WIDTH]
             root = root_of(full)
             unit.insert(_TILES, (unit.city.id, level, first + len(new), b"".join(full), root))
             new.append(root)
-        level += 1
+        first //= WIDTH
 
 
 def hashes(session: Session, city: str, level: int, start: int, stop: int) -> list[bytes]:

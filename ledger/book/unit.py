@@ -190,9 +190,10 @@ class Unit:
     def flush(self) -> None:
         """Send everything staged to the database."""
         with self.driver.together():
-            self._send()
+            self.send()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """The same for who has more to send `together`."""
         for rows, staged in self._rows.items():
             if staged:
                 rows.write(self.driver, staged)

@@ -297,7 +297,8 @@ class Writer:
                 _read_ahead(unit, alike)
             outcomes += [_run(unit, command) for command in alike]
         note = seal.seal(unit, end) if unit.leaf_hashes else None
-        unit.flush()
+        if note is None:
+            unit.flush()
         return _Carried(outcomes, unit, note)
 
     def _publish(self, carried: _Carried) -> None:
