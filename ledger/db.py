@@ -47,6 +47,10 @@ ABANDONED_MS = 5_000
 """How long PostgreSQL lets a writer's transaction stand with nothing asked of it: a process that was cut off without a
 word would otherwise keep the city's head, and everybody waiting, for as long as TCP hopes."""
 
+BY_INDEX = "-c enable_seqscan=off"
+"""How PostgreSQL plans what the writers look up: by an index, however small a table is yet. A plan that is kept for a
+connection's life would else read all of a table that was young once."""
+
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
 
@@ -112,7 +116,9 @@ class Database:
             self.engine = _postgresql_engine(url, probed=True)
             # Whoever takes a head finds out by that whether the connection is still there.
             self.writing = _postgresql_engine(
-                url, f"-c idle_in_transaction_session_timeout={ABANDONED_MS}", probed=False
+                url,
+                f"-c idle_in_transaction_session_timeout={ABANDONED_MS} {BY_INDEX}",
+                probed=False,
             )
             self._turn = nullcontext()
         self.lookups = Lookups(url)

@@ -5,9 +5,9 @@ which a busy process wins back late. Hence everything that a batch reads or writ
 
 * SQLite takes rows as one long VALUES list, PostgreSQL as one array for each column (`unnest`), see `arrays`.
 * Keys to look up travel as one JSON text on SQLite, and as arrays again on PostgreSQL. There each key is looked up for
-  itself (`LATERAL … OFFSET 0`), by a plan made for the occasion: the planner of a young table, which nobody has
-  analysed, believes that few rows are of one city and reads them all, and would keep to what it found while there
-  were few.
+  itself (`LATERAL … OFFSET 0`); where it may lead to several rows, by a plan made for the occasion: the planner of a
+  young table, which nobody has analysed, believes that few rows are of one city and reads them all, and would keep to
+  what it found while there were few.
 * Statements go to the driver as they are, on the connection of a SQLAlchemy session and inside its transaction.
 
 Values are what the driver stores: instants in milliseconds, JSON as text. Statements are put together from names in the
@@ -97,9 +97,11 @@ class Look:
         source: where they are found, as it follows FROM, with the condition that joins it to a key. Each `?` takes one
             of the parameters; `what` has none.
         names: the members of a key, which are text.
+        unique: a unique index leads each key to its row, so that PostgreSQL needs to make the plan but once.
     """
 
-    def __init__(self, what: str, source: str, *names: str) -> None:
+    def __init__(self, what: str, source: str, *names: str, unique: bool = False) -> None:
+        self._unique = unique
         columns = ", ".join(f"value ->> {place} AS {name}" for place, name in enumerate(names))
         self._sqlite = f"SELECT {what} FROM (SELECT {columns} FROM json_each(?)) AS keys CROSS JOIN {source}"
         unfolded = f"unnest({', '.join('?::text[]' for _ in names)}) AS keys ({', '.join(names)})"
@@ -118,7 +120,8 @@ class Look:
         found: Callable[[], list[Row]]
         if driver.is_postgresql:
             members = [texts([str(member) for member in column]) for column in zip(*keys, strict=True)]
-            found = driver.execute(self._postgresql, (*members, *parameters), planned_anew=True).fetchall
+            arguments = (*members, *parameters)
+            found = driver.execute(self._postgresql, arguments, planned_anew=not self._unique).fetchall
         else:
             found = driver.execute(self._sqlite, (json.dumps(keys), *parameters)).fetchall
         return found
@@ -190,8 +193,7 @@ class Driver:
         """
         try:
             if self.is_postgresql:
-                prepare = False if planned_anew else None
-                return self._raw.execute(_with_percent(statement), parameters, prepare=prepare)
+                return self._raw.execute(_with_percent(statement), parameters, prepare=not planned_anew)
             return self._raw.execute(statement, parameters)
         except self._errors as failure:
             raise self._told(failure, statement) from failure

@@ -96,7 +96,7 @@ ACCOUNTS = _Accounts()
 
 _ROWS = Rows(Account, replace=True)
 LEGS, OPENINGS = Rows(Leg), Rows(Opening)
-_LOOK = Look("path, posted, held, version", "accounts WHERE city = ? AND path = keys.key", "key")
+_LOOK = Look("path, posted, held, version", "accounts WHERE city = ? AND path = keys.key", "key", unique=True)
 
 
 def open_account(unit: Unit, path: str) -> None:

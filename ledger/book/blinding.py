@@ -44,7 +44,9 @@ class _Keys:
 KEYS = _Keys()
 
 _ROWS = Rows(BlindingKey)
-_LOOK = Look("account, blinding_keys.key", "blinding_keys WHERE city = ? AND account = keys.sought", "sought")
+_LOOK = Look(
+    "account, blinding_keys.key", "blinding_keys WHERE city = ? AND account = keys.sought", "sought", unique=True
+)
 
 
 def create_key(unit: Unit, account: str) -> None:

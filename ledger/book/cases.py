@@ -87,6 +87,7 @@ _LOOK = Look(
     f"seq, {', '.join(CaseState._fields)}",
     "cases WHERE city = ? AND seq = CAST(keys.key AS BIGINT)",
     "key",
+    unique=True,
 )
 _DUE = f"SELECT seq FROM cases WHERE city = ? AND state = '{HELD}' AND expires_at <= ? ORDER BY seq"
 

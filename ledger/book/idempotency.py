@@ -87,7 +87,10 @@ _FIND = "SELECT request, answer, at FROM idempotency WHERE city = ? AND key = ?"
 
 _ROWS = Rows(StoredAnswer)
 _LOOK = Look(
-    "idempotency.key, request, answer, at", "idempotency WHERE city = ? AND idempotency.key = keys.sought", "sought"
+    "idempotency.key, request, answer, at",
+    "idempotency WHERE city = ? AND idempotency.key = keys.sought",
+    "sought",
+    unique=True,
 )
 
 

@@ -166,7 +166,10 @@ class _SignIns:
 SIGN_INS = _SignIns()
 
 _LOOK = Look(
-    "hash, id, roles, subject, expires_at, revoked_at", "tokens WHERE city = ? AND hash = keys.sought", "sought"
+    "hash, id, roles, subject, expires_at, revoked_at",
+    "tokens WHERE city = ? AND hash = keys.sought",
+    "sought",
+    unique=True,
 )
 
 _FIND = "SELECT id, roles, subject, expires_at, revoked_at FROM tokens WHERE city = ? AND hash = ?"

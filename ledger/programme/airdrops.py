@@ -357,6 +357,6 @@ def view(session: Session, airdrop: Airdrop, budget_minor: int) -> AirdropView:
     return AirdropView(**shared, budget_minor=budget_minor, earlier=earlier)
 
 
-_LEARNERS = Look("id", "learners WHERE city = ? AND id = keys.key", "key")
+_LEARNERS = Look("id", "learners WHERE city = ? AND id = keys.key", "key", unique=True)
 _NEW = Rows(AirdropRow)
 _MARKED = Rows(AirdropRow, replace=True)

@@ -35,6 +35,7 @@ _LOOK = Look(
     "WHERE activities.city = ? AND activities.code_tag = keys.tag",
     "tag",
     "moment",
+    unique=True,
 )
 
 
