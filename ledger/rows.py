@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallInteger, Table, Text
@@ -51,6 +52,7 @@ class Rows:
         described = cast("Table", table.__table__)
         self.name = described.name
         self.columns = tuple(column.name for column in described.columns)
+        self._in_order: Callable[[dict[str, Any]], Row] = itemgetter(*self.columns)
         self._arrays = [_arrays(column.type) for column in described.columns]
         key = [column.name for column in described.primary_key]
         self._conflict = _replacing(key, [name for name in self.columns if name not in key]) if replace else ""
@@ -59,7 +61,7 @@ class Rows:
 
     def row(self, **values: Any) -> Row:
         """A row out of named values; every column must be there."""
-        return tuple(values[name] for name in self.columns)
+        return self._in_order(values)
 
     def write(self, where: Where, rows: Sequence[Row]) -> None:
         """Insert rows, or replace them.

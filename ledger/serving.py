@@ -110,6 +110,7 @@ _SERVER_LOGS = {
 
 def _serve_http(host: str, port: int, workers: int) -> None:
     from granian import Granian
+    from granian.constants import Loops
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
@@ -122,6 +123,7 @@ def _serve_http(host: str, port: int, workers: int) -> None:
         respawn_failed_workers=True,
         log_level=LogLevels.error,
         log_dictconfig=_SERVER_LOGS,
+        loop=Loops.uvloop,
         websockets=False,
         workers_kill_timeout=KILL_SECONDS,
         **INTERFACE,

@@ -8,7 +8,6 @@ account's version, which counts up from 1 without a gap; hence a balance at any 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -55,8 +54,7 @@ class State(NamedTuple):
         return self.posted - self.held
 
 
-@dataclass(frozen=True)
-class Balance:
+class Balance(NamedTuple):
     """Balances in minor units as of the entry `as_of_seq` (-1 before the first)."""
 
     account: str

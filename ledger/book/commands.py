@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Place, Unit
@@ -15,8 +14,7 @@ Steps = Sequence[Callable[[Unit], Iterable[Place]]]
 """What a command will read, in steps that may each use what the ones before have read."""
 
 
-@dataclass(frozen=True)
-class Command(Generic[Value]):
+class Command(NamedTuple, Generic[Value]):
     """Something to be done in the writer's transaction.
 
     Attributes:
@@ -34,8 +32,7 @@ class Command(Generic[Value]):
     reads: Steps = ()
 
 
-@dataclass(frozen=True)
-class Deferred(Generic[Value]):
+class Deferred(NamedTuple, Generic[Value]):
     """A command that cannot be told before something has been read in the writer's transaction.
 
     Attributes:
@@ -50,8 +47,7 @@ class Deferred(Generic[Value]):
 Wanted = Command[Value] | Deferred[Value]
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[Value]):
+class Outcome(NamedTuple, Generic[Value]):
     """What became of a command: its value, or the stored answer of the first time it came."""
 
     value: Value | None = None

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -95,6 +95,8 @@ class Unit:
         self.leaf_hashes: list[bytes] = []
         self.kinds: list[str] = []
         self._rows: dict[Rows, list[Row]] = {}
+        self._staged: list[list[Row]] = []  # of each row that is staged, among which it is
+        self._sent = 0
         self._held: dict[Place, Any] = {}  # None: known to have no value
         self._undo: list[tuple[Place, Any]] = []
         self._dirty: dict[Place, None] = {}
@@ -132,11 +134,14 @@ class Unit:
         if staged is None:
             staged = self._rows[rows] = []
         staged.append(row)
+        self._staged.append(staged)
 
     def insert_all(self, rows: Rows, new: Sequence[Row]) -> None:
         """Stage some rows of an append-only table."""
         if new:
-            self._rows.setdefault(rows, []).extend(new)
+            staged = self._rows.setdefault(rows, [])
+            staged.extend(new)
+            self._staged += [staged] * len(new)
 
     def fetch(self, places: Iterable[Place]) -> None:
         """Read what is not known yet of some places, by one statement for each kind, all sent at once."""
@@ -198,6 +203,8 @@ class Unit:
             if staged:
                 rows.write(self.driver, staged)
                 staged.clear()
+        self._sent += len(self._staged)
+        self._staged.clear()
         changed: dict[Projection[Any], list[tuple[Any, Any]]] = {}
         for place in self._dirty:
             value = self._held.get(place)
@@ -219,28 +226,17 @@ class Unit:
         self._marks.update(marks)
         return met
 
-    @contextmanager
-    def attempt(self, *, staged_only: bool = False) -> Iterator[None]:
+    def attempt(self, *, staged_only: bool = False) -> AbstractContextManager[None]:
         """Run a block that leaves nothing behind, in the database or here, when it raises. Attempts may nest."""
-        if not staged_only:
+        return _Attempt(self) if staged_only else self._saved()
+
+    @contextmanager
+    def _saved(self) -> Iterator[None]:
+        self.flush()
+        self.look_again()
+        with _Attempt(self), self._savepoint():
+            yield
             self.flush()
-            self.look_again()
-        changes, entries, key_hash = len(self._undo), len(self.leaf_hashes), self.key_hash
-        staged = {rows: len(waiting) for rows, waiting in self._rows.items()}
-        try:
-            with nullcontext() if staged_only else self._savepoint():
-                yield
-                if not staged_only:
-                    self.flush()
-        except BaseException:
-            while len(self._undo) > changes:
-                self._restore(*self._undo.pop())
-            for rows, waiting in self._rows.items():
-                del waiting[staged.get(rows, 0) :]
-            del self.leaf_hashes[entries:], self.kinds[entries:]
-            raise
-        finally:
-            self.key_hash = key_hash
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
@@ -248,8 +244,33 @@ class Unit:
             self.session.connection()  # sets it now, since nobody else would before the first statement
             yield
 
-    def _restore(self, place: Place, value: Any) -> None:
-        if value is _UNREAD:
-            del self._held[place]
-        else:
-            self._held[place] = value
+
+class _Attempt:
+    """The guard around a block that stages: what the block has left in the unit goes when it raises."""
+
+    __slots__ = ("_changes", "_entries", "_key_hash", "_rows", "_unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def __enter__(self) -> None:
+        unit = self._unit
+        self._changes, self._entries, self._key_hash = len(unit._undo), len(unit.leaf_hashes), unit.key_hash
+        self._rows = unit._sent + len(unit._staged)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        unit = self._unit
+        unit.key_hash = self._key_hash
+        if kind is None:
+            return
+        while len(unit._undo) > self._changes:
+            place, before = unit._undo.pop()
+            if before is _UNREAD:
+                del unit._held[place]
+            else:
+                unit._held[place] = before
+        while unit._staged and unit._sent + len(unit._staged) > self._rows:
+            rows = unit._staged.pop()
+            if rows:  # else a flush that failed had sent them before
+                rows.pop()
+        del unit.leaf_hashes[self._entries :], unit.kinds[self._entries :]

@@ -29,7 +29,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from ledger.book import accounts, transfers
 from ledger.book.accounts import Balance
@@ -59,16 +60,14 @@ _EVIDENCE = '{"activity":"%s","code":"%s","learner":"%s","moment":"%s","session"
 """The canonical JSON of what proved a participation; none of its parts has a character that JSON would escape."""
 
 
-@dataclass(frozen=True)
-class CheckIn:
+class CheckIn(NamedTuple):
     """The command: a code as scanned or typed, and the turn that the opened page carries, if any."""
 
     code: str
     turn: str | None = None
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """A check-in that stands once the batch commits. `balance` is the learner's after the reward."""
 
     entry: int
@@ -85,7 +84,8 @@ class Recorded:
 class _Claim:
     """A readable, signed code of a published activity, and the moment that it speaks for.
 
-    `window` is the session open at that moment, if any; `day` the date in the city's zone.
+    `window` is the session open at that moment, if any; `day` the date in the city's zone; `rules` the city's limits.
+    One claim serves all of a batch who bring the same code.
     """
 
     parts: Parts
@@ -95,27 +95,47 @@ class _Claim:
     activity: Activity
     window: Window | None
     policy: Policy
+    rules: CityRules
 
-    @property
+    @cached_property
     def assurance(self) -> str:
         """How well the code proves that somebody was there."""
         if self.parts.serial is not None:
             return activities.CODE
         return activities.KIOSK if self.parts.rotating else activities.POSTER
 
-    @property
+    @cached_property
+    def points(self) -> int:
+        """What it pays, minor units."""
+        return policies.points_for(self.policy, self.rules.assurance_caps, self.assurance)
+
+    @cached_property
     def single_code(self) -> int | None:
         """The moment in the code, where each code serves once: by its kind, or by the policy."""
         if self.parts.serial is not None:
             return self.parts.seconds
         return self.parts.seconds if self.policy.code_once and self.parts.rotating else None
 
-    @property
+    @cached_property
     def occasion(self) -> tuple[str, str, str]:
         """Activity, session and day: what a learner's record is asked about."""
         return self.activity.id, self.window.session if self.window else "", self.day
 
-    @property
+    @cached_property
+    def ref(self) -> dict[str, str]:
+        """What the entry tells of it."""
+        session = self.window.session if self.window else ""
+        return {"activity": self.activity.id, "session": session, "place": self.activity.place}
+
+    @cached_property
+    def evidence(self) -> tuple[str, str]:
+        """What proves that somebody was there, as it is committed to; the learner stands between the two parts."""
+        _, session, _ = self.occasion
+        told = _EVIDENCE % (self.activity.id, self.parts.text, "\0", timestamp(self.moment), session)
+        before, _, after = told.partition("\0")
+        return before, after
+
+    @cached_property
     def uses(self) -> list[Use]:
         """What one more check-in would use up."""
         uses, activity = [], self.activity.id
@@ -152,10 +172,8 @@ def record(unit: Unit, principal: Principal, command: CheckIn) -> Recorded:
     if claim.window is None:
         raise _closed(unit, claim)
     _use_up(unit, claim)
-    rules = CityRules.of(unit.city.settings)
-    points = policies.points_for(claim.policy, rules.assurance_caps, claim.assurance)
-    policies.judge_caps(claim.policy, rules, standing.earned, points, secured=standing.secured)
-    return _reward(unit, principal, learner, claim, claim.window, points)
+    policies.judge_caps(claim.policy, claim.rules, standing.earned, claim.points, secured=standing.secured)
+    return _reward(unit, principal, learner, claim)
 
 
 def reads(principal: Principal, command: CheckIn) -> Steps:
@@ -212,7 +230,8 @@ def _judged(unit: Unit, command: CheckIn) -> _Claim:
     if activity.state != PUBLISHED:
         raise Refused("activity_closed", "draft" if activity.state == DRAFT else "over")
     day = windows.day_of(moment, unit.city.zone).isoformat()
-    return _Claim(parts, turn, moment, day, activity, window, Policy.from_json(activity.policy))
+    rules = CityRules.of(unit.city.settings)
+    return _Claim(parts, turn, moment, day, activity, window, Policy.from_json(activity.policy), rules)
 
 
 def _use_up(unit: Unit, claim: _Claim) -> None:
@@ -232,19 +251,21 @@ def _use_up(unit: Unit, claim: _Claim) -> None:
         unit.put(USES, use, count + 1)
 
 
-def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, window: Window, points: int) -> Recorded:
+def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim) -> Recorded:
     """Post the reward and keep what it was for."""
     activity, account = claim.activity, account_of(learner)
     salt = unit.random(SALT_BYTES)
-    evidence = _EVIDENCE % (activity.id, claim.parts.text, learner, timestamp(claim.moment), window.session)
+    before, after = claim.evidence
+    evidence = f"{before}{learner}{after}"
+    _, session, _ = claim.occasion
     posted = transfers.post(
         unit,
         "reward",
         budget_of(activity.id),
         account,
-        points,
+        claim.points,
         actor=principal.actor(),
-        ref={"activity": activity.id, "session": window.session, "place": activity.place},
+        ref=claim.ref,
         evidence={"assurance": claim.assurance, "commitment": _committed(salt, evidence.encode())},
         rule=policies.rule_hash(claim.policy),
     )
@@ -252,9 +273,9 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
         city=unit.city.id,
         learner=learner,
         activity=activity.id,
-        session=window.session,
+        session=session,
         entry=posted.seq,
-        amount_minor=points,
+        amount_minor=claim.points,
         at=unit.now_ms,
         day=claim.day,
         code_seconds=claim.parts.seconds,
@@ -267,7 +288,7 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim, windo
     unit.insert(_ATTENDANCES, row)
     names = activity.name_th, activity.name_en
     balance = accounts.current(unit, account)
-    return Recorded(posted.seq, posted.at, points, balance, activity.id, *names, window.session)
+    return Recorded(posted.seq, posted.at, claim.points, balance, activity.id, *names, session)
 
 
 def commitment(salt: bytes, evidence: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
@@ -136,7 +135,7 @@ class BookMachine(RuleBasedStateMachine):
         prepared = [self._prepare(op) for op in batch]
         for number, op in enumerate(batch):
             if staged >> number & 1 and "reverse" not in repr(op):  # a reversal asks the database
-                prepared[number] = replace(prepared[number][0], staged_only=True), prepared[number][1]
+                prepared[number] = prepared[number][0]._replace(staged_only=True), prepared[number][1]
         real = self.installation.writer.execute(self.city, [command for command, _ in prepared])
         for op, (_, expected), outcome in zip(batch, prepared, real, strict=True):
             assert _told(outcome) == expected, op
