@@ -13,9 +13,8 @@ Geometry: C2SP tlog-tiles. Proofs: RFC 9162 §2.1.3 and §2.1.4.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import TypeVar
 
 from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -23,14 +22,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.db import Base
-from ledger.proof.merkle import EMPTY_ROOT, Frontier
-from ledger.proving import NodeReader, consistency_proof, inclusion_proof, range_root
+from ledger.proof.merkle import EMPTY_ROOT, Frontier, fold
+from ledger.proving import Node, consistency_nodes, inclusion_nodes, range_nodes
 from ledger.rows import Rows, ask
 
-Made = TypeVar("Made")
 _Risen = defaultdict[int, list[bytes]]
-_Node = tuple[int, int]
-"""Level and index in the tree."""
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -113,37 +109,25 @@ def root_at(session: Session, city: str, size: int) -> bytes:
     """The root of the tree over the first `size` leaves."""
     if size == 0:
         return EMPTY_ROOT
-    return _read(session, city, size, lambda node: range_root(0, size, node))
+    return _read(session, city, size, [range_nodes(0, size)])[0]
 
 
 def inclusion(session: Session, city: str, seq: int, size: int) -> list[bytes]:
     """The inclusion proof of entry `seq` in the tree over the first `size` leaves."""
-    return _read(session, city, size, lambda node: inclusion_proof(seq, size, node))
+    return _read(session, city, size, inclusion_nodes(seq, size))
 
 
 def consistency(session: Session, city: str, old: int, new: int) -> list[bytes]:
     """The proof that the tree over the first `new` leaves extends the one over the first `old`."""
-    return _read(session, city, new, lambda node: consistency_proof(old, new, node))
+    return _read(session, city, new, consistency_nodes(old, new))
 
 
-def _read(session: Session, city: str, size: int, compute: Callable[[NodeReader], Made]) -> Made:
-    """What `compute` makes of nodes of the tree over the first `size` leaves, all read by one statement.
+def _read(session: Session, city: str, size: int, steps: Sequence[Sequence[Node]]) -> list[bytes]:
+    """The fold of each step's nodes, which are of the tree over `size` leaves and read by one statement."""
+    found, rows = _fetch(session, city, size, [node for step in steps for node in step])
 
-    It runs twice: first to tell which nodes it asks for, then with them.
-    """
-    wanted: set[_Node] = set()
-
-    def note(level: int, index: int) -> bytes:
-        wanted.add((level, index))
-        return bytes(HASH_BYTES)
-
-    compute(note)
-    found, rows = _fetch(session, city, size, wanted)
-
-    def node(level: int, index: int) -> bytes:
-        stored = found.get((level, index))
-        if stored:
-            return stored
+    def hashed(level: int, index: int) -> bytes:
+        """A node that is within a tile of which the hashes are read."""
         tile_level, inner = divmod(level, HEIGHT)
         start = index << inner
         tile = (tile_level, start // WIDTH)
@@ -152,16 +136,17 @@ def _read(session: Session, city: str, size: int, compute: Callable[[NodeReader]
         at = start % WIDTH * HASH_BYTES
         return _above(rows[tile][at : at + (HASH_BYTES << inner)], inner)
 
-    return compute(node)
+    return [fold([found.get(node) or hashed(*node) for node in step]) for step in steps]
 
 
 def _fetch(
-    session: Session, city: str, size: int, wanted: Iterable[_Node]
-) -> tuple[dict[_Node, bytes], dict[tuple[int, int], bytes]]:
+    session: Session, city: str, size: int, wanted: Iterable[Node]
+) -> tuple[dict[Node, bytes], dict[tuple[int, int], bytes]]:
     """Nodes of the tree over `size` leaves, as far as they are stored, and the full tiles that hold others."""
-    arms: dict[_Arm, list[_Node]] = {}
+    arms: dict[_Arm, list[Node]] = {}
     for node in wanted:
         arms.setdefault(_arm(size, *node), []).append(node)
+    arms = dict(sorted(arms.items()))  # so that there are few different statements, which are kept prepared
     queries: list[str] = []
     parameters: list[str | int] = []
     for number, (arm, nodes) in enumerate(arms.items()):
@@ -171,14 +156,19 @@ def _fetch(
     rows: defaultdict[int, dict[int, bytes | None]] = defaultdict(dict)
     for number, place, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
         rows[number][place] = row
-    found: dict[_Node, bytes] = {}
+    found: dict[Node, bytes] = {}
     full: dict[tuple[int, int], bytes] = {}
     for number, (arm, nodes) in enumerate(arms.items()):
         kept = rows[number]
         if arm[0] is _IN_TILE:
             full |= {arm[1:]: row for row in kept.values() if row}
+        elif arm is _EDGE:
+            peaks = kept.get(size) or b""
+            for level, index in nodes:  # on the edge, the peaks of the larger subtrees stand before it
+                at = (size >> level + 1).bit_count() * HASH_BYTES
+                found[level, index] = peaks[at : at + HASH_BYTES]
         else:
-            found |= {node: _stored(size, arm, *node, kept) for node in nodes}
+            found |= {node: _stored(arm, *node, kept) for node in nodes}
     return found, full
 
 
@@ -207,33 +197,30 @@ def _last(level: int, index: int) -> int:
     return (index + 1 << level % HEIGHT) - 1
 
 
-def _query(city: str, size: int, arm: _Arm, nodes: Iterable[_Node]) -> tuple[str, Iterable[str | int]]:
+def _query(city: str, size: int, arm: _Arm, nodes: Iterable[Node]) -> tuple[str, Iterable[str | int]]:
     """How some nodes are read, and the parameters for that; it gives rows of a place and bytes."""
     how, level, tile = arm
     if arm is _EDGE:
         return _OF_CHECKPOINT, (city, size)
     if how is _IN_TILE:
         return _TILE, (city, level, tile)
-    if how is _IN_MIDDLE:
-        return f"{_OF_TILES} (?)", (city, level, tile)
-    places = sorted({_last(*node) for node in nodes})
-    places += places[-1:] * (-len(places) % STEP)  # so that there are few different statements
+    places = [tile] if how is _IN_MIDDLE else sorted({_last(*node) for node in nodes})
+    places += places[-1:] * (-len(places) % STEP)  # for the same reason; and of one alone SQLite reads past the index
     if how is _AS_NODE and not level:
         covering = ", ".join([_COVERING] * len(places))
         return f"{_OF_CHECKPOINTS} ({covering})", (city, *[value for place in places for value in (city, place)])
     asked = ", ".join("?" * len(places))
-    if not level:
+    if how is _AS_HASH and not level:
         return f"{_LEAVES} ({asked})", (city, *places)
-    return f"{_ROOTS if how is _AS_HASH else _OF_TILES} ({asked})", (city, level - 1, *places)
+    below = level if how is _IN_MIDDLE else level - 1
+    return f"{_ROOTS if how is _AS_HASH else _OF_TILES} ({asked})", (city, below, *places)
 
 
-def _stored(size: int, arm: _Arm, level: int, index: int, rows: dict[int, bytes | None]) -> bytes:
+def _stored(arm: _Arm, level: int, index: int, rows: dict[int, bytes | None]) -> bytes:
     """A node as the rows that its arm gave have it; empty where they do not."""
     how, tile_level, tile = arm
     inner, last, rise = level % HEIGHT, _last(level, index), 0
-    if arm is _EDGE:
-        row, at = rows.get(size), (size >> level + 1).bit_count()  # those of larger subtrees stand before it
-    elif how is _IN_MIDDLE:
+    if how is _IN_MIDDLE:
         rise = inner - MIDDLE
         row, at = rows.get(tile), (index << rise) % MIDDLES
     elif how is _AS_HASH:
