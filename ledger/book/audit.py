@@ -299,8 +299,14 @@ def _check_tiles(session: Session, report: Report, city: str, size: int) -> None
             row = tree.hashes(session, city, level, index * tree.WIDTH, (index + 1) * tree.WIDTH)
             root = root_of(row)
             above = above.append([root], nodes.note)
-            tile, kept = session.get(Tile, (city, level, index)), tree.middle(b"".join(row)) + nodes.take()
-            if tile is None or (tile.hashes, tile.root) != (b"".join(row), root) or tile.nodes not in (None, kept):
+            tile, full = session.get(Tile, (city, level, index)), b"".join(row)
+            above_it, within = (None, nodes.take()), (None, tree.middle(full))  # older rows have none
+            if (
+                tile is None
+                or (tile.hashes, tile.root) != (full, root)
+                or tile.nodes not in above_it
+                or tile.middle not in within
+            ):
                 report.add("HASH_MISMATCH", None, f"tile {index} of level {level} is not that of the leaves")
         session.expunge_all()
         level += 1

@@ -1,12 +1,12 @@
 """The city's Merkle tree as it is kept: leaf hashes with the entries, full tiles of 256 hashes above them.
 
 A tile of level L and index N holds 256 hashes of the tree's level 8·L; it is written once, when it is full, and
-its root stands beside it, being one hash of the tile above. Of a tile that is not full yet, each node stands where the
-hash that completes it does: with the tile below, or, over leaves, with the checkpoint that first covers them. The right
-edge of a tree stands with its checkpoint. Any proof
-in a tree that was ever signed costs one statement of O(log size) index look-ups, whatever its size and however large
-the log has grown. In a tree that nobody signed, or where older versions of this program left no such nodes, it may cost
-a second one, of a full tile or of at most 255 hashes.
+its root stands beside it, being one hash of the tile above. Each node above them stands where the hash that completes
+it does: with the tile below, or, over leaves, with the checkpoint that first covers them, until their tile is full.
+The right edge of a tree stands with its checkpoint. Any proof in a tree that was ever signed thus costs one statement
+of O(log size) index look-ups, whatever its size and however large the log has grown. In a tree that nobody signed, or
+where older versions of this program left no nodes, it may cost one more for each level, of a full tile or of at most
+255 hashes.
 Geometry: C2SP tlog-tiles. Proofs: RFC 9162 §2.1.3 and §2.1.4.
 """
 
@@ -39,8 +39,9 @@ STEP = 4
 class Tile(Base):
     """A full tile: 256 hashes end to end, and the root over them; written once.
 
-    `nodes` are the 16 of its middle, each over 16 hashes, so that what a proof needs of it takes 22 hashes to make and
-    not 247, and those of the tile above that its root completes (`_ended`). Rows of older versions have none.
+    `nodes` are those of the tile above that its root completes (`_ended`). `middle` are the 16 of its own middle, each
+    over 16 hashes, so that what a proof needs of it takes 22 hashes to make and not 247. Rows of older versions have
+    neither.
     """
 
     __tablename__ = "tiles"
@@ -52,6 +53,7 @@ class Tile(Base):
     hashes: Mapped[bytes] = mapped_column(LargeBinary)
     root: Mapped[bytes] = mapped_column(LargeBinary)
     nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
+    middle: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 _TILES = Rows(Tile)
@@ -73,8 +75,8 @@ def grow(unit: Unit, frontier: Frontier) -> tuple[Frontier, bytes]:
         row = hashes(unit.session, unit.city.id, level // HEIGHT, start, first) + risen[level]
         for number, root in enumerate(roots):
             full, index = b"".join(row[number * WIDTH : (number + 1) * WIDTH]), start // WIDTH + number
-            nodes = middle(full) + _ended(risen, old, level + HEIGHT, index)
-            unit.insert(_TILES, (unit.city.id, level // HEIGHT, index, full, root, nodes))
+            nodes = _ended(risen, old, level + HEIGHT, index)
+            unit.insert(_TILES, (unit.city.id, level // HEIGHT, index, full, root, nodes, middle(full)))
         level += HEIGHT
     within = range(max(old, edge.size - edge.size % WIDTH), edge.size)
     return edge, b"".join([*edge.peaks, *(_ended(risen, old, 0, seq) for seq in within)])
@@ -176,8 +178,8 @@ _Arm = tuple[str, int, int]
 """What is read in one way: how, and of which tile, by its level and index."""
 
 _EDGE: _Arm = ("on the right edge of the whole tree, which its checkpoint has", 0, 0)
-_IN_TILE, _IN_MIDDLE = "in the lower half of a full tile", "in its upper half"
-_AS_HASH, _AS_NODE = "a hash of a tile that is not full", "above its hashes, with the one that completes it"
+_IN_TILE, _IN_MIDDLE = "in the lower half of a full tile over leaves", "in its upper half"
+_AS_HASH, _AS_NODE = "a hash of any other tile", "above its hashes, with the one that completes it"
 
 
 def _arm(size: int, level: int, index: int) -> _Arm:
@@ -187,7 +189,7 @@ def _arm(size: int, level: int, index: int) -> _Arm:
         return _EDGE
     tile_level, inner = divmod(level, HEIGHT)
     tile = index >> HEIGHT - inner
-    if tile < size >> HEIGHT * (tile_level + 1):
+    if not tile_level and tile < size >> HEIGHT:
         return _IN_TILE if inner < MIDDLE else _IN_MIDDLE, tile_level, tile
     return _AS_NODE if inner else _AS_HASH, tile_level, tile
 
@@ -202,18 +204,17 @@ def _query(city: str, size: int, arm: _Arm, nodes: Iterable[Node]) -> tuple[str,
     how, level, tile = arm
     if arm is _EDGE:
         return _OF_CHECKPOINT, (city, size)
-    if how is _IN_TILE:
-        return _TILE, (city, level, tile)
-    places = [tile] if how is _IN_MIDDLE else sorted({_last(*node) for node in nodes})
+    if how in (_IN_TILE, _IN_MIDDLE):
+        return _TILE if how is _IN_TILE else _MIDDLE, (city, level, tile)
+    places = sorted({_last(*node) for node in nodes})
     places += places[-1:] * (-len(places) % STEP)  # for the same reason; and of one alone SQLite reads past the index
     if how is _AS_NODE and not level:
         covering = ", ".join([_COVERING] * len(places))
         return f"{_OF_CHECKPOINTS} ({covering})", (city, *[value for place in places for value in (city, place)])
     asked = ", ".join("?" * len(places))
-    if how is _AS_HASH and not level:
+    if not level:
         return f"{_LEAVES} ({asked})", (city, *places)
-    below = level if how is _IN_MIDDLE else level - 1
-    return f"{_ROOTS if how is _AS_HASH else _OF_TILES} ({asked})", (city, below, *places)
+    return f"{_ROOTS if how is _AS_HASH else _OF_TILES} ({asked})", (city, level - 1, *places)
 
 
 def _stored(arm: _Arm, level: int, index: int, rows: dict[int, bytes | None]) -> bytes:
@@ -226,7 +227,7 @@ def _stored(arm: _Arm, level: int, index: int, rows: dict[int, bytes | None]) ->
     elif how is _AS_HASH:
         row, at = rows.get(last), 0
     elif tile_level:
-        row, at = rows.get(last), MIDDLES + inner - 1
+        row, at = rows.get(last), inner - 1
     else:  # in the first checkpoint that covers the leaf, whose nodes end with the last leaf that it covers
         covering = min((size for size in rows if size > last), default=0)
         row = rows[covering] if covering // WIDTH == tile else None
@@ -262,6 +263,7 @@ def _above(row: bytes, levels: int) -> bytes:
 
 
 _TILE = '"index", hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
+_MIDDLE = '"index", middle FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
 _ROOTS = '"index", root FROM tiles WHERE city = ? AND level = ? AND "index" IN'
 _OF_TILES = '"index", nodes FROM tiles WHERE city = ? AND level = ? AND "index" IN'
 _LEAVES = "seq, leaf_hash FROM entries WHERE city = ? AND seq IN"

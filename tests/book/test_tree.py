@@ -189,7 +189,7 @@ def test_rows_from_before_there_were_nodes_serve_as_well(database_url: str, tmp_
     """What an older version of the program wrote is proved hash by hash, and goes on with nodes."""
     made = install(database_url, tmp_path)
     grow(made, (100, 256, 600))
-    rewrite(made, "UPDATE tiles SET nodes = NULL", "UPDATE checkpoints SET nodes = NULL")
+    rewrite(made, "UPDATE tiles SET nodes = NULL, middle = NULL", "UPDATE checkpoints SET nodes = NULL")
     grow(made, (610, 800))
     expected = _hashes(800)
     with made.read() as session:

@@ -120,6 +120,7 @@ def test_the_audit_finds_a_changed_leaf(installation: Installation, what: str) -
         ("UPDATE tiles SET hashes = :hashes", {"HASH_MISMATCH"}),
         ("UPDATE tiles SET root = :root", {"HASH_MISMATCH"}),
         ("UPDATE tiles SET nodes = :root", {"HASH_MISMATCH"}),
+        ("UPDATE tiles SET middle = :root", {"HASH_MISMATCH"}),
         ("DELETE FROM tiles", {"HASH_MISMATCH"}),
         ("UPDATE heads SET frontier = :frontier", {"HASH_MISMATCH"}),
         ("UPDATE checkpoints SET note = replace(note, 'kgo', 'ogk')", {"BAD_SIGNATURE"}),
