@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ledger.book import accounts, audit, cities, entries, holds, seal, transfers, tree
@@ -216,3 +217,16 @@ def live_through(installation: Installation) -> tuple[str, str]:
     installation.clock.advance(minutes=1)
     installation.run(lambda unit: holds.refund(unit, first.seq, 20, actor="shop:a"))
     return people
+
+
+def rewrite(installation: Installation, *statements: str, **values: object) -> None:
+    """Run SQL as somebody who has the database's own powers: no trigger stops it."""
+    with installation.database.write() as session:
+        if installation.database.engine.dialect.name == "postgresql":
+            session.execute(text("SET LOCAL session_replication_role = replica"))
+        else:
+            for name in session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+                session.execute(text(f"DROP TRIGGER {name}"))
+        for statement in statements:
+            assert session.execute(text(statement), values).rowcount > 0, statement  # type: ignore[attr-defined]
+        session.commit()

@@ -27,7 +27,7 @@ from ledger.book.tree import Tile
 from ledger.proof import handles
 from ledger.proof.checkpoint import CheckpointError, verify
 from ledger.proof.encoding import EncodingError, parse_strict, timestamp
-from ledger.proof.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
+from ledger.proof.merkle import Frontier, leaf_hash, root_of
 from ledger.proof.replay import Replay
 from ledger.proof.report import Report
 from ledger.proof.rules import STILL, check_entry_shape
@@ -52,11 +52,13 @@ def audit(session: Session, city: str, keys: CityKeys) -> Report:
 def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, ends: Ends) -> None:
     city = str(report.city)
     stands: dict[str, _Stand] = {}
-    frontier = Frontier()
-    _check_note(report, keys, _notes(session, city, 0, 0).get(0), frontier)
-    for row, legs, case, note in _entries(session, city):
-        frontier = frontier.append([leaf_hash(row.leaf)])
-        _check_note(report, keys, note, frontier)
+    frontier, nodes = Frontier(), _Nodes()
+    _check_checkpoint(report, keys, _checkpoints(session, city, 0, 0).get(0), frontier, nodes)
+    for row, legs, case, checkpoint in _entries(session, city):
+        frontier = frontier.append([leaf_hash(row.leaf)], nodes.note)
+        if frontier.size % tree.WIDTH == 0:
+            nodes.take()  # the tile has them
+        _check_checkpoint(report, keys, checkpoint, frontier, nodes)
         entry = _leaf(report, row, replay.size)
         if entry is None:
             return
@@ -76,7 +78,7 @@ def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, end
     _check_tiles(session, report, city, frontier.size)
 
 
-def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case | None, str | None]]:
+def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case | None, SignedCheckpoint | None]]:
     """Each entry with its legs, the case that it began if that has a row, and the checkpoint that ends with it."""
     start = 0
     while True:
@@ -96,9 +98,9 @@ def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case |
             case.seq: case
             for case in session.scalars(select(Case).where(Case.city == city, Case.seq >= first, Case.seq <= last))
         }
-        notes = _notes(session, city, first + 1, last + 1)
+        signed = _checkpoints(session, city, first + 1, last + 1)
         for row in rows:
-            yield row, legs[row.seq], cases.get(row.seq), notes.get(row.seq + 1)
+            yield row, legs[row.seq], cases.get(row.seq), signed.get(row.seq + 1)
         start = last + 1
         session.expunge_all()
 
@@ -233,19 +235,40 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
     report.checked.append("as-of balances leg by leg")
 
 
-def _notes(session: Session, city: str, low: int, high: int) -> dict[int, str]:
+def _checkpoints(session: Session, city: str, low: int, high: int) -> dict[int, SignedCheckpoint]:
     """The checkpoints of the sizes from `low` to `high`, both of them included, by size."""
-    kept = select(SignedCheckpoint.size, SignedCheckpoint.note).where(SignedCheckpoint.city == city)
-    rows = session.execute(kept.where(SignedCheckpoint.size >= low, SignedCheckpoint.size <= high))
-    return {row.size: row.note for row in rows}
+    signed = select(SignedCheckpoint).where(SignedCheckpoint.city == city)
+    rows = session.scalars(signed.where(SignedCheckpoint.size >= low, SignedCheckpoint.size <= high))
+    return {row.size: row for row in rows}
 
 
-def _check_note(report: Report, keys: CityKeys, note: str | None, frontier: Frontier) -> None:
-    """The checkpoint of this size, if one was made, is signed and says what the leaves say."""
-    if note is None:
+class _Nodes:
+    """The nodes within a tile, above its hashes, that were completed since they were taken last."""
+
+    def __init__(self) -> None:
+        self._found: list[bytes] = []
+
+    def note(self, level: int, _index: int, node: bytes) -> None:
+        """Take in a node; for `Frontier.append`."""
+        if 0 < level < tree.HEIGHT:
+            self._found.append(node)
+
+    def take(self) -> bytes:
+        """What there is, end to end, and begin anew."""
+        found, self._found = b"".join(self._found), []
+        return found
+
+
+def _check_checkpoint(
+    report: Report, keys: CityKeys, row: SignedCheckpoint | None, frontier: Frontier, nodes: _Nodes
+) -> None:
+    """The checkpoint of this size, if one was made, is signed and says what the leaves say, and so do its nodes."""
+    if row is None:
         return
+    if row.nodes not in (None, b"".join(frontier.peaks) + nodes.take()):
+        report.add("HASH_MISMATCH", None, f"the nodes beside the checkpoint of {row.size} are not those of the leaves")
     try:
-        checkpoint = verify(note, keys.vkey)
+        checkpoint = verify(row.note, keys.vkey)
     except CheckpointError as fault:
         report.add("BAD_SIGNATURE", None, f"the checkpoint of {frontier.size} entries: {fault}")
         return
@@ -268,18 +291,23 @@ def _check_seal(session: Session, report: Report, city: str, frontier: Frontier)
 
 
 def _check_tiles(session: Session, report: Report, city: str, size: int) -> None:
-    """Every full tile is there, holds the hashes below it, and bears their root."""
+    """Every full tile is there, holds the hashes below it, and bears their root and the nodes that this completes."""
     level = 0
     while full := size >> tree.HEIGHT * (level + 1):
+        above, nodes = Frontier(), _Nodes()
         for index in range(full):
-            row = b"".join(tree.hashes(session, city, level, index * tree.WIDTH, (index + 1) * tree.WIDTH))
-            tile = session.get(Tile, (city, level, index))
-            if tile is None or (tile.hashes, tile.root) != (row, _root(row)):
+            row = tree.hashes(session, city, level, index * tree.WIDTH, (index + 1) * tree.WIDTH)
+            root = root_of(row)
+            above = above.append([root], nodes.note)
+            tile, full = session.get(Tile, (city, level, index)), b"".join(row)
+            above_it, within = (None, nodes.take()), (None, tree.middle(full))  # older rows have none
+            if (
+                tile is None
+                or (tile.hashes, tile.root) != (full, root)
+                or tile.nodes not in above_it
+                or tile.middle not in within
+            ):
                 report.add("HASH_MISMATCH", None, f"tile {index} of level {level} is not that of the leaves")
         session.expunge_all()
         level += 1
     report.checked.append("tiles")
-
-
-def _root(row: bytes) -> bytes:
-    return root_of(row[at : at + HASH_BYTES] for at in range(0, len(row), HASH_BYTES))

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Text, select
+from sqlalchemy import BigInteger, LargeBinary, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import cities, tree
@@ -29,13 +29,17 @@ from ledger.signing import sign
 
 
 class SignedCheckpoint(Base):
-    """A checkpoint as a signed note, one per sealed batch; written once."""
+    """A checkpoint as a signed note, one per sealed batch; written once.
+
+    `nodes` are some of the tree's (`tree.grow`); older rows have none.
+    """
 
     __tablename__ = "checkpoints"
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     note: Mapped[str] = mapped_column(Text)
+    nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class LogBehindPublished(LedgerError):
@@ -58,10 +62,9 @@ def seal(unit: Unit, end: LogEnd) -> str:
     begun = tree.begun(unit)
     with unit.driver.together():
         unit.send()
-        frontier = end.frontier.append(unit.leaf_hashes)
+        frontier, nodes = tree.grow(unit, end.frontier, begun)
         note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
-        tree.grow(unit, begun)
-        unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note))
+        unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note, nodes))
         cities.move_head(unit.driver, unit.city.id, frontier, unit.now_ms)
         unit.send()
     return note

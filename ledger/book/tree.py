@@ -1,18 +1,20 @@
 """The city's Merkle tree as it is kept: leaf hashes with the entries, full tiles of 256 hashes above them.
 
 A tile of level L and index N holds 256 hashes of the tree's level 8·L; it is written once, when it is full, and
-its root stands beside it, being one hash of the tile above. What no full tile covers yet is read from the last
-few rows, but for the right edge of the whole log, which its head keeps as the frontier. Any proof costs one statement
-of a few index look-ups, however large the tree has grown.
+its root stands beside it, being one hash of the tile above. Each node above them stands where the hash that completes
+it does: with the tile below, or, over leaves, with the checkpoint that first covers them, until their tile is full.
+The right edge of a tree stands with its checkpoint. Any proof in a tree that was ever signed thus costs one statement
+of O(log size) index look-ups, whatever its size and however large the log has grown. In a tree that nobody signed, or
+where older versions of this program left no nodes, it may cost one more for each level, of a full tile or of at most
+255 hashes.
 Geometry: C2SP tlog-tiles. Proofs: RFC 9162 §2.1.3 and §2.1.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
 
 from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -20,28 +22,38 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
 from ledger.db import Base
-from ledger.proof.merkle import EMPTY_ROOT, Frontier, root_of
-from ledger.proving import NodeReader, consistency_proof, inclusion_proof, range_root
+from ledger.proof.merkle import EMPTY_ROOT, Frontier, fold
+from ledger.proving import Node, consistency_nodes, inclusion_nodes, range_nodes
 from ledger.rows import Rows, ask
 
-Made = TypeVar("Made")
+_Risen = defaultdict[int, list[bytes]]
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
+MIDDLE = HEIGHT // 2
+MIDDLES = WIDTH >> MIDDLE
 HASH_BYTES = 32
+STEP = 4
 
 
 class Tile(Base):
-    """A full tile: 256 hashes end to end, and the root over them."""
+    """A full tile: 256 hashes end to end, and the root over them; written once.
+
+    `nodes` are those of the tile above that its root completes (`_ended`). `middle` are the 16 of its own middle, each
+    over 16 hashes, so that what a proof needs of it takes 22 hashes to make and not 247. Rows of older versions have
+    neither.
+    """
 
     __tablename__ = "tiles"
-    __table_args__ = (Index("tiles_roots", "city", "level", "index", "root"),)
+    __table_args__ = (Index("tiles_nodes", "city", "level", "index", "root", "nodes"),)
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
     level: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     index: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     hashes: Mapped[bytes] = mapped_column(LargeBinary)
     root: Mapped[bytes] = mapped_column(LargeBinary)
+    nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
+    middle: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 _TILES = Rows(Tile)
@@ -58,18 +70,43 @@ def begun(unit: Unit) -> list[list[bytes]]:
     return rows
 
 
-def grow(unit: Unit, begun: list[list[bytes]]) -> None:
-    """Stage the tiles that the unit's new leaves fill."""
-    first, new = unit.base_size // WIDTH, list(unit.leaf_hashes)
-    for level, row in enumerate(begun):
-        row += new
-        new = []
-        for offset in range(0, len(row) - WIDTH + 1, WIDTH):
-            full = row[offset : offset + WIDTH]
-            root = root_of(full)
-            unit.insert(_TILES, (unit.city.id, level, first + len(new), b"".join(full), root))
-            new.append(root)
-        first //= WIDTH
+def grow(unit: Unit, frontier: Frontier, begun: list[list[bytes]]) -> tuple[Frontier, bytes]:
+    """Stage the tiles that the unit's new leaves fill.
+
+    Returns:
+        The right edge of the tree with them, and what its checkpoint keeps: the nodes on that edge, the largest first,
+        and those of the last tile over leaves that the new ones complete, in order.
+    """
+    risen: _Risen = defaultdict(list)
+    edge = frontier.append(unit.leaf_hashes, lambda level, _index, node: risen[level].append(node))
+    old = frontier.size
+    for tile_level, row in enumerate(begun):
+        level = HEIGHT * tile_level
+        row += risen[level]
+        first = (old >> level) // WIDTH
+        for number, root in enumerate(risen[level + HEIGHT]):
+            full, index = b"".join(row[number * WIDTH : (number + 1) * WIDTH]), first + number
+            nodes = _ended(risen, old, level + HEIGHT, index)
+            before = index * MIDDLES - (old >> level + MIDDLE)
+            new = risen[level + MIDDLE][max(before, 0) : before + MIDDLES]
+            made = middle(full[: len(full) - len(new) * len(full) // MIDDLES]) + b"".join(new)
+            unit.insert(_TILES, (unit.city.id, tile_level, index, full, root, nodes, made))
+    within = range(max(old, edge.size - edge.size % WIDTH), edge.size)
+    return edge, b"".join([*edge.peaks, *(_ended(risen, old, 0, seq) for seq in within)])
+
+
+def _ended(risen: _Risen, old: int, level: int, index: int) -> bytes:
+    """The nodes of a tile above its hash at `level` and `index` that this hash completes, the lowest first.
+
+    `risen` has, by level, what has been completed since the tree had `old` leaves.
+    """
+    found = []
+    for higher in range(level + 1, level + HEIGHT):
+        if not index & 1:
+            break
+        index >>= 1
+        found.append(risen[higher][index - (old >> higher)])
+    return b"".join(found)
 
 
 def hashes(session: Session, city: str, level: int, start: int, stop: int) -> list[bytes]:
@@ -87,115 +124,162 @@ def root_at(session: Session, city: str, size: int) -> bytes:
     """The root of the tree over the first `size` leaves."""
     if size == 0:
         return EMPTY_ROOT
-    return _read(session, city, size, lambda node: range_root(0, size, node))
+    return _read(session, city, size, [range_nodes(0, size)])[0]
 
 
 def inclusion(session: Session, city: str, seq: int, size: int) -> list[bytes]:
     """The inclusion proof of entry `seq` in the tree over the first `size` leaves."""
-    return _read(session, city, size, lambda node: inclusion_proof(seq, size, node))
+    return _read(session, city, size, inclusion_nodes(seq, size))
 
 
 def consistency(session: Session, city: str, old: int, new: int) -> list[bytes]:
     """The proof that the tree over the first `new` leaves extends the one over the first `old`."""
-    return _read(session, city, new, lambda node: consistency_proof(old, new, node))
+    return _read(session, city, new, consistency_nodes(old, new))
 
 
-def _read(session: Session, city: str, size: int, compute: Callable[[NodeReader], Made]) -> Made:
-    """What `compute` makes of nodes of the tree over the first `size` leaves, all read by one statement.
+def _read(session: Session, city: str, size: int, steps: Sequence[Sequence[Node]]) -> list[bytes]:
+    """The fold of each step's nodes, which are of the tree over `size` leaves and read by one statement."""
+    found, rows = _fetch(session, city, size, [node for step in steps for node in step])
 
-    It runs twice: first to tell which nodes it asks for, then with them.
-    """
-    spans: dict[_Part, tuple[int, int]] = {}
+    def hashed(level: int, index: int) -> bytes:
+        """A node that is within a tile of which the hashes are read."""
+        tile_level, inner = divmod(level, HEIGHT)
+        start = index << inner
+        tile = (tile_level, start // WIDTH)
+        if tile not in rows:
+            rows[tile] = _hash_by_hash(session, city, size, *tile)
+        at = start % WIDTH * HASH_BYTES
+        return _above(rows[tile][at : at + (HASH_BYTES << inner)], inner)
 
-    def note(level: int, index: int) -> bytes:
-        part, start, stop = _place(level, index, size)
-        known = spans.get(part, (start, stop))
-        spans[part] = min(known[0], start), max(known[1], stop)
-        return bytes(HASH_BYTES)
-
-    compute(note)
-    found, peaks = _fetch(session, city, size, spans)
-
-    def node(level: int, index: int) -> bytes:
-        part, start, stop = _place(level, index, size)
-        if part.is_edge and peaks:
-            return peaks[(size >> level + 1).bit_count()]  # those of the larger subtrees stand before it
-        first, row = found[part]
-        if part.level and len(row) == WIDTH * HASH_BYTES:  # a full tile, whose nodes many proofs need
-            inner = level % HEIGHT
-            at = (index & (WIDTH >> inner) - 1) * HASH_BYTES
-            return _known_levels(row)[inner][at : at + HASH_BYTES]
-        row = row[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]
-        return (_known_levels if part.level else _levels)(row)[-1]
-
-    return compute(node)
-
-
-class _Part(NamedTuple):
-    """Some nodes of one tile: those on the right edge of the tree, or those within."""
-
-    level: int
-    tile: int
-    is_edge: bool
-
-
-def _place(level: int, index: int, size: int) -> tuple[_Part, int, int]:
-    """Where a node of the tree over `size` leaves lies, and the hashes of the tile's level that it spans."""
-    tile_level, inner = divmod(level, HEIGHT)
-    start, width = index << inner, size >> level
-    is_edge = width % 2 == 1 and index == width - 1
-    return _Part(tile_level, start // WIDTH, is_edge), start, start + (1 << inner)
+    return [fold([found.get(node) or hashed(*node) for node in step]) for step in steps]
 
 
 def _fetch(
-    session: Session, city: str, size: int, spans: dict[_Part, tuple[int, int]]
-) -> tuple[dict[_Part, tuple[int, bytes]], tuple[bytes, ...]]:
-    """The hashes of some spans, end to end, and which is the first; and all nodes on the right edge, if they are kept.
-
-    The statement itself finds out what the caller cannot know: whether the log still ends at `size`, so that the right
-    edge is what its head keeps, and whether a tile is full by now and one row, while of others each hash is one.
-    """
-    numbered = list(spans.items())
+    session: Session, city: str, size: int, wanted: Iterable[Node]
+) -> tuple[dict[Node, bytes], dict[tuple[int, int], bytes]]:
+    """Nodes of the tree over `size` leaves, as far as they are stored, and the full tiles that hold others."""
+    arms: dict[_Arm, list[Node]] = {}
+    for node in wanted:
+        arms.setdefault(_arm(size, *node), []).append(node)
+    arms = dict(sorted(arms.items()))  # so that there are few different statements, which are kept prepared
     queries: list[str] = []
     parameters: list[str | int] = []
-    for number, (part, (start, stop)) in enumerate(numbered):
-        tile, at_head = (city, part.level, part.tile), (city, size) if part.is_edge else ()
-        kept = _UNLESS_KEPT if part.is_edge else ""
-        queries.append(f"SELECT {number}, {_FULL}{kept}")
-        parameters += *tile, *at_head
-        if (part.tile + 1) * WIDTH > size >> HEIGHT * part.level:
-            queries.append(f"SELECT {number}, {_ROOTS if part.level else _LEAVES}{kept}")
-            rows = (city, part.level - 1, start, stop) if part.level else (city, start, stop)
-            parameters += *rows, *tile, *at_head
-    if any(part.is_edge for part in spans):
-        queries.append(_KEPT)
-        parameters += city, size
-    rows_of: dict[int, list[tuple[int, bytes]]] = {}
-    for number, first, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
-        rows_of.setdefault(number, []).append((first, row))
-    kept_edge = rows_of.pop(-1, None)
-    peaks = Frontier.from_bytes(bytes(kept_edge[0][1])).peaks if kept_edge else ()
-    found = {numbered[number][0]: rows for number, rows in rows_of.items()}
-    return {part: (min(rows)[0], b"".join([row for _, row in sorted(rows)])) for part, rows in found.items()}, peaks
+    for number, (arm, nodes) in enumerate(arms.items()):
+        query, values = _query(city, size, arm, nodes)
+        queries.append(f"SELECT {number}, {query}")
+        parameters += values
+    rows: defaultdict[int, dict[int, bytes | None]] = defaultdict(dict)
+    for number, place, row in ask(session, " UNION ALL ".join(queries), *parameters) if queries else ():
+        rows[number][place] = row
+    found: dict[Node, bytes] = {}
+    full: dict[tuple[int, int], bytes] = {}
+    for number, (arm, nodes) in enumerate(arms.items()):
+        kept = rows[number]
+        if arm[0] is _IN_TILE:
+            full |= {arm[1:]: row for row in kept.values() if row}
+        elif arm is _EDGE:
+            peaks = kept.get(size) or b""
+            for level, index in nodes:  # on the edge, the peaks of the larger subtrees stand before it
+                at = (size >> level + 1).bit_count() * HASH_BYTES
+                found[level, index] = peaks[at : at + HASH_BYTES]
+        else:
+            found |= {node: _stored(arm, *node, kept) for node in nodes}
+    return found, full
 
 
-def _levels(row: bytes) -> list[bytes]:
-    """Hashes end to end, a power of two of them, and the nodes above them, level by level up to the root."""
-    levels = [row]
-    while len(row) > HASH_BYTES:
+_Arm = tuple[str, int, int]
+"""What is read in one way: how, and of which tile, by its level and index."""
+
+_EDGE: _Arm = ("on the right edge of the whole tree, which its checkpoint has", 0, 0)
+_IN_TILE, _IN_MIDDLE = "in the lower half of a full tile over leaves", "in its upper half"
+_AS_HASH, _AS_NODE = "a hash of any other tile", "above its hashes, with the one that completes it"
+
+
+def _arm(size: int, level: int, index: int) -> _Arm:
+    """How a node of the tree over `size` leaves is read."""
+    width = size >> level
+    if width & 1 and index == width - 1:
+        return _EDGE
+    tile_level, inner = divmod(level, HEIGHT)
+    tile = index >> HEIGHT - inner
+    if not tile_level and tile < size >> HEIGHT:
+        return _IN_TILE if inner < MIDDLE else _IN_MIDDLE, tile_level, tile
+    return _AS_NODE if inner else _AS_HASH, tile_level, tile
+
+
+def _last(level: int, index: int) -> int:
+    """The last hash of its tile's level that is below a node."""
+    return (index + 1 << level % HEIGHT) - 1
+
+
+def _query(city: str, size: int, arm: _Arm, nodes: Iterable[Node]) -> tuple[str, Iterable[str | int]]:
+    """How some nodes are read, and the parameters for that; it gives rows of a place and bytes."""
+    how, level, tile = arm
+    if arm is _EDGE:
+        return _OF_CHECKPOINT, (city, size)
+    if how in (_IN_TILE, _IN_MIDDLE):
+        return _TILE if how is _IN_TILE else _MIDDLE, (city, level, tile)
+    places = sorted({_last(*node) for node in nodes})
+    places += places[-1:] * (-len(places) % STEP)  # for the same reason; and of one alone SQLite reads past the index
+    if how is _AS_NODE and not level:
+        covering = ", ".join([_COVERING] * len(places))
+        return f"{_OF_CHECKPOINTS} ({covering})", (city, *[value for place in places for value in (city, place)])
+    asked = ", ".join("?" * len(places))
+    if not level:
+        return f"{_LEAVES} ({asked})", (city, *places)
+    return f"{_ROOTS if how is _AS_HASH else _OF_TILES} ({asked})", (city, level - 1, *places)
+
+
+def _stored(arm: _Arm, level: int, index: int, rows: dict[int, bytes | None]) -> bytes:
+    """A node as the rows that its arm gave have it; empty where they do not."""
+    how, tile_level, tile = arm
+    inner, last, rise = level % HEIGHT, _last(level, index), 0
+    if how is _IN_MIDDLE:
+        rise = inner - MIDDLE
+        row, at = rows.get(tile), (index << rise) % MIDDLES
+    elif how is _AS_HASH:
+        row, at = rows.get(last), 0
+    elif tile_level:
+        row, at = rows.get(last), inner - 1
+    else:  # in the first checkpoint that covers the leaf, whose nodes end with the last leaf that it covers
+        covering = min((size for size in rows if size > last), default=0)
+        row = rows[covering] if covering // WIDTH == tile else None
+        behind = _completed(covering % WIDTH) - _completed(last % WIDTH) - (inner - 1)
+        at = max(len(row or b"") // HASH_BYTES - behind, 0)
+    return _above(row[at * HASH_BYTES : (at + (1 << rise)) * HASH_BYTES], rise) if row else b""
+
+
+def _completed(width: int) -> int:
+    """How many nodes the first `width` hashes of a tile complete."""
+    return width - width.bit_count()
+
+
+def _hash_by_hash(session: Session, city: str, size: int, level: int, tile: int) -> bytes:
+    """The hashes of a tile that may not be full, up to those over `size` leaves, end to end."""
+    full = ask(session, f"SELECT {_TILE}", city, level, tile)
+    if full:
+        return bytes(full[0][1])
+    return b"".join(hashes(session, city, level, tile * WIDTH, size >> HEIGHT * level))
+
+
+def middle(row: bytes) -> bytes:
+    """The nodes in the middle of a full tile."""
+    return _above(row, MIDDLE)
+
+
+def _above(row: bytes, levels: int) -> bytes:
+    """The nodes so many levels above some hashes; all of them end to end."""
+    for _ in range(levels):
         pairs = range(0, len(row), 2 * HASH_BYTES)
         row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
-        levels.append(row)
-    return levels
+    return row
 
 
-_known_levels = lru_cache(maxsize=256)(_levels)
-"""The same, remembered, for what stands above many leaves and hence in many proofs. It depends on nothing but the bytes
-given; at most 24 KiB each."""
-
-_FULL = f'"index" * {WIDTH}, hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
-_UNLESS_FULL = 'AND NOT EXISTS (SELECT 1 FROM tiles WHERE city = ? AND level = ? AND "index" = ?)'
-_ROOTS = f'"index", root FROM tiles WHERE city = ? AND level = ? AND "index" >= ? AND "index" < ? {_UNLESS_FULL}'
-_LEAVES = f"seq, leaf_hash FROM entries WHERE city = ? AND seq >= ? AND seq < ? {_UNLESS_FULL}"
-_UNLESS_KEPT = " AND NOT EXISTS (SELECT 1 FROM heads WHERE city = ? AND size = ?)"
-_KEPT = "SELECT -1, size, frontier FROM heads WHERE city = ? AND size = ?"
+_TILE = '"index", hashes FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
+_MIDDLE = '"index", middle FROM tiles WHERE city = ? AND level = ? AND "index" = ?'
+_ROOTS = '"index", root FROM tiles WHERE city = ? AND level = ? AND "index" IN'
+_OF_TILES = '"index", nodes FROM tiles WHERE city = ? AND level = ? AND "index" IN'
+_LEAVES = "seq, leaf_hash FROM entries WHERE city = ? AND seq IN"
+_OF_CHECKPOINT = "size, nodes FROM checkpoints WHERE city = ? AND size = ?"
+_OF_CHECKPOINTS = "size, nodes FROM checkpoints WHERE city = ? AND size IN"
+_COVERING = "(SELECT MIN(size) FROM checkpoints WHERE city = ? AND size > ?)"

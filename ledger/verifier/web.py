@@ -80,7 +80,9 @@ class Website:
         headers = {"Accept-Encoding": "gzip, identity", "User-Agent": "kgo-verify"}
         request = urllib.request.Request(self.prefix + path, headers=headers)  # noqa: S310 - http(s), see the opener
         with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(limit + limit // 100 + _GZIP_SLACK_BYTES)
+            data: bytes = answer.read(most := limit + limit // 100 + _GZIP_SLACK_BYTES)
+            if answer.length and len(data) < most:  # what was promised did not come, which `read` passes over
+                raise http.client.IncompleteRead(data, answer.length)
             if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
                 data = self._unpacked(path, data, limit)
         if len(data) > limit:

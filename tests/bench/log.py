@@ -6,6 +6,7 @@
     verify_mb           the memory that the verification of the largest log ever held, in a process of its own
     proof_ms_10k, _2m   an inclusion proof of a random entry out of the database, in a log of 10 thousand and of
                         2 million entries (`--entries`), read in turns; `ratio_proof` is the larger by the smaller
+    old_proof_ms_…      the same in trees of any size that was ever signed, and `ratio_old_proof`
     tiles_per_s         full hash tiles and entry bundles, in turns, that one server answers over HTTP to one client
 
 Logs of a size are grown by transfers of the book itself, and sealed as the book seals; what is verified is such an
@@ -24,8 +25,10 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+from sqlalchemy import select
 
 from ledger.book import tree
+from ledger.book.seal import SignedCheckpoint
 from ledger.city import export
 from ledger.verifier.run import verify_export
 from tests.bench.rig import peak, product, report
@@ -74,19 +77,29 @@ def _verify(log: Product, directory: Path, rounds: int) -> dict[str, list[float]
 def _proofs(logs: list[tuple[str, Product]], count: int, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of an inclusion proof in each of the logs, in turns; a snapshot each. The first round warms up."""
     chance = random.Random(SEED)  # noqa: S311 - places to read at, no secrets
-    taken: dict[str, list[float]] = {f"proof_ms_{name}": [] for name, _ in logs}
+    taken: dict[str, list[float]] = {}
+    kinds = [(f"{kind}_ms_{name}", log, kind) for name, log in logs for kind in ("proof", "old_proof")]
+    signed = {name: _signed(log) if kind == "old_proof" else [log.size()] for name, log, kind in kinds}
     for turn in range(rounds + 1):
-        for name, log in logs:
-            size, spent = log.size(), []
+        for name, log, _ in kinds:
+            spent = []
             for _ in range(count):
+                size = chance.choice(signed[name])
                 seq = chance.randrange(size)
                 started = time.perf_counter()
                 with log.installation.database.read() as session:
                     tree.inclusion(session, CITY, seq, size)
                 spent.append(1e3 * (time.perf_counter() - started))
             if turn:
-                taken[f"proof_ms_{name}"].append(median(spent))
+                taken.setdefault(name, []).append(median(spent))
     return taken
+
+
+def _signed(log: Product) -> list[int]:
+    """The sizes of the trees that were signed."""
+    with log.installation.database.read() as session:
+        sizes = select(SignedCheckpoint.size).where(SignedCheckpoint.city == CITY, SignedCheckpoint.size > 0)
+        return list(session.scalars(sizes))
 
 
 def _tiles(log: Product, seconds: float, rounds: int) -> dict[str, list[float]]:
@@ -130,6 +143,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     wanted = {
         "ratio_verify": ("verify_per_s", "parse_hash_per_s"),
         "ratio_proof": (f"proof_ms_{names[1]}", f"proof_ms_{names[0]}"),
+        "ratio_old_proof": (f"old_proof_ms_{names[1]}", f"old_proof_ms_{names[0]}"),
     }
     return {
         **figures,

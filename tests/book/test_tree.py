@@ -13,7 +13,7 @@ from ledger.proof import merkle
 from ledger.rows import Row
 from ledger.rows import ask as rows_of
 from tests.counts import scale
-from tests.factories import CITY, Installation, grow, install, leaf_data
+from tests.factories import CITY, Installation, grow, install, leaf_data, rewrite
 from tests.statements import asked
 
 SIZES = (1, 2, 3, 255, 256, 257, 300, 511, 512, 513, scale(530, 800))
@@ -80,7 +80,7 @@ def test_a_proof_is_one_statement(installation: Installation) -> None:
         for read in (
             lambda: tree.inclusion(session, CITY, 3, 700),
             lambda: tree.consistency(session, CITY, 301, 700),
-            lambda: tree.root_at(session, CITY, 513),
+            lambda: tree.root_at(session, CITY, 300),
         ):
             read()
             assert len(found) == 1, found
@@ -143,32 +143,73 @@ def _rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_at_its_head_a_log_of_any_size_reads_few_rows(
+def _ends() -> list[int]:
+    """Where small and large batches end, by chance, up to somewhere in the fifth tile."""
+    chance, ends = random.Random(2), [0]  # noqa: S311 - a sample
+    while ends[-1] < 4 * 256:
+        ends.append(ends[-1] + chance.choice((1, 1, 2, 7, 30, 200)))
+    return [*ends[1:], ends[-1] + 70, 5 * 256 - 1]
+
+
+def test_a_tree_that_was_signed_is_read_by_few_rows_for_ever(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The right edge is one row, the head's; a full tile is one; and an older tree is still proved from its hashes."""
-    found = _rows_read(monkeypatch)
-    for size in (256, 257, 383, 511, 512, 767):
-        grow(installation, (size,))
-        with installation.read() as session:
-            root = tree.root_at(session, CITY, size)
-            assert found == [1]
-            assert root == merkle.root_of(_hashes(size))
-            _check_inclusion(session, 3, size, root)
-            assert max(found) <= 3, (size, found)
-            assert tree.root_at(session, CITY, size - 1) == merkle.root_of(_hashes(size - 1))
-        found.clear()
+    """Whatever its size and whatever came after it, a proof in it is one statement of a few short rows."""
+    found, ends, expected = _rows_read(monkeypatch), _ends(), _hashes(5 * 256)
+    grow(installation, tuple(ends))
+    roots, chance = {end: merkle.root_of(expected[:end]) for end in ends}, random.Random(3)  # noqa: S311
+    with installation.read() as session:
+        for size in ends:
+            assert tree.root_at(session, CITY, size) == roots[size]
+            for seq in {0, size - 1, chance.randrange(size), size - 1 - chance.randrange(min(size, 256))}:
+                _check_inclusion(session, seq, size, roots[size])
+            old = chance.choice([end for end in ends if end <= size])
+            proof = tree.consistency(session, CITY, old, size)
+            merkle.verify_consistency(old, size, roots[old], roots[size], proof)
+            assert len(found) <= 6  # one each: no node had to be looked for a second time
+            assert max(found) <= 2 * tree.HEIGHT, (size, found)
+            found.clear()
 
 
-def test_roots_are_read_past_the_hashes_of_their_tiles(sqlite_url: str, tmp_path: Path) -> None:
-    """On SQLite the roots below a tile that is not full yet come out of an index, not out of rows of 8 KiB."""
+def test_a_tree_that_nobody_signed_is_read_by_one_more_statement(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its right edge stands nowhere: its last tile is read, a row if it is full by now, else hash by hash."""
+    found, expected = _rows_read(monkeypatch), _hashes(700)
+    grow(installation, (100, 700))
+    with installation.read() as session:
+        for size, rows in ((99, 1), (254, 1), (102, 1)):
+            assert tree.root_at(session, CITY, size) == merkle.root_of(expected[:size])
+            assert found == [0, rows], (size, found)
+            found.clear()
+        assert tree.root_at(session, CITY, 699) == merkle.root_of(expected[:699])
+
+
+def test_rows_from_before_there_were_nodes_serve_as_well(database_url: str, tmp_path: Path) -> None:
+    """What an older version of the program wrote is proved hash by hash, and goes on with nodes."""
+    made = install(database_url, tmp_path)
+    grow(made, (100, 256, 600))
+    rewrite(made, "UPDATE tiles SET nodes = NULL, middle = NULL", "UPDATE checkpoints SET nodes = NULL")
+    grow(made, (610, 800))
+    expected = _hashes(800)
+    with made.read() as session:
+        for size in (100, 256, 600, 605, 610, 800):
+            root = merkle.root_of(expected[:size])
+            assert tree.root_at(session, CITY, size) == root
+            for seq in (0, size // 2, size - 1):
+                _check_inclusion(session, seq, size, root)
+    made.close()
+
+
+def test_nodes_are_read_past_the_hashes_of_their_tiles(sqlite_url: str, tmp_path: Path) -> None:
+    """On SQLite what is below a tile that is not full yet comes out of an index, not out of rows of 8 KiB."""
     made = install(sqlite_url, tmp_path)
-    grow(made, (1_100,))
+    grow(made, (1_099, 1_100))
     with made.read() as session:
         with asked(made.database) as found:
             tree.inclusion(session, CITY, 3, 1_099)
         (statement,) = found
         places = ("x",) * statement.count("?")
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", places).all()
-    assert any("COVERING INDEX tiles_roots" in row[-1] for row in plan), plan
+    assert any("COVERING INDEX tiles_nodes" in row[-1] for row in plan), plan
     made.close()

@@ -32,7 +32,7 @@ class Outsider:
 
     def root(self, size: int) -> bytes:
         """The root at a size."""
-        return proving.range_root(0, size, self._node) if size else merkle.EMPTY_ROOT
+        return merkle.fold([self._node(*node) for node in proving.range_nodes(0, size)])
 
     def note(self, size: int, *, more: str = "", key: Ed25519PrivateKey | None = None) -> str:
         """The signed checkpoint at a size, with extension lines if given, by another key if given."""

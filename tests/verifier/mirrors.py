@@ -63,6 +63,8 @@ class Site:
     """Statuses to answer first, by path."""
     gzipped: bool = False
     endless: bool = False
+    cut: list[str] = field(default_factory=list)
+    """Paths whose next answer breaks off before its end, once each."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -77,7 +79,8 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_error(site.failures[path].pop(0))
             return
         file = Path(self.translate_path(self.path))
-        if not file.is_file() or not (site.gzipped or site.endless):
+        cut = path in site.cut
+        if not file.is_file() or not (site.gzipped or site.endless or cut):
             super().do_GET()
             return
         data = file.read_bytes() if not site.endless else b"x" * 20_000_000
@@ -87,6 +90,9 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if cut:
+            site.cut.remove(path)
+            body = body[:-9]
         with contextlib.suppress(OSError):
             self.wfile.write(body)
 

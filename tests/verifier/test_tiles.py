@@ -141,3 +141,16 @@ def test_passing_failures_are_tried_again_and_lasting_ones_told(tmp_path: Path) 
         port = site.url
     with pytest.raises(SourceError):
         Website(port, first_pause_s=0.001).fetch("checkpoint", 10)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
+    """A connection that ends in the middle of a file says nothing against the log, packed or not."""
+    with served(publish(tmp_path, LOG)) as site:
+        for gzipped in (False, True):
+            site.gzipped, site.cut = gzipped, [entries_path(1), tile_path(0, 1), "checkpoint"]
+            assert verify_export(site.url).counts == {}
+            assert site.cut == []
+        web = Website(site.url, first_pause_s=0.001)
+        site.gzipped, site.cut = False, [entries_path(1)] * 5
+        with pytest.raises(SourceError, match="IncompleteRead"):
+            web.fetch(entries_path(1), 1_000_000)
