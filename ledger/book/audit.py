@@ -299,11 +299,11 @@ def _check_tiles(session: Session, report: Report, city: str, size: int) -> None
             row = tree.hashes(session, city, level, index * tree.WIDTH, (index + 1) * tree.WIDTH)
             root = root_of(row)
             above = above.append([root], nodes.note)
-            tile, full = session.get(Tile, (city, level, index)), b"".join(row)
-            above_it, within = (None, nodes.take()), (None, tree.middle(full))  # older rows have none
+            tile, content = session.get(Tile, (city, level, index)), b"".join(row)
+            above_it, within = (None, nodes.take()), (None, tree.middle(content))  # older rows have none
             if (
                 tile is None
-                or (tile.hashes, tile.root) != (full, root)
+                or (tile.hashes, tile.root) != (content, root)
                 or tile.nodes not in above_it
                 or tile.middle not in within
             ):
