@@ -273,6 +273,33 @@ def upgrade(url: str) -> None:
     command.upgrade(config, "head")
 
 
+def rebuild(connection: Connection, table: str, *changes: tuple[str, str]) -> None:
+    """Change the text that a table of SQLite was made by, for a migration.
+
+    SQLite keeps a table's constraints for ever: another one is made by the changed text, and everything moved over.
+
+    Raises:
+        RuntimeError: the text is not as it should be.
+    """
+    kept = connection.exec_driver_sql(
+        "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type = 'table' DESC", (table,)
+    )
+    made, *others = kept.scalars().all()
+    for old, new in changes:
+        if old not in made:
+            raise RuntimeError(f"the table {table} is not as the migrations before this one left it: {made}")
+        made = made.replace(old, new)
+    _, rest = made.split("(", 1)
+    for statement in (
+        f"CREATE TABLE {table}_anew ({rest}",
+        f"INSERT INTO {table}_anew SELECT * FROM {table}",  # noqa: S608 - a name in the code
+        f"DROP TABLE {table}",
+        f"ALTER TABLE {table}_anew RENAME TO {table}",
+        *others,
+    ):
+        connection.exec_driver_sql(statement)
+
+
 def is_newest(session: Session) -> bool:
     """Whether the database has the newest schema: the one with the highest number among the migrations."""
     newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]

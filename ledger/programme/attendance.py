@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    ForeignKeyConstraint,
     Index,
     LargeBinary,
     Text,
@@ -44,7 +43,6 @@ class Attendance(Base):
 
     __tablename__ = "check_ins"
     __table_args__ = (
-        ForeignKeyConstraint(["city", "activity"], ["activities.city", "activities.id"], name="check_ins_activity"),
         UniqueConstraint("city", "entry", name="check_ins_entry"),
         CheckConstraint("amount_minor > 0", name="check_ins_amount"),
         Index("check_ins_single_code", "city", "activity", "single_code", unique=True, **present("single_code")),

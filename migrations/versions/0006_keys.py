@@ -10,6 +10,8 @@ Stop the servers before this one: it builds keys anew, and on SQLite the tables 
 import sqlalchemy as sa
 from alembic import op
 
+from ledger.db import rebuild
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -41,10 +43,10 @@ def upgrade() -> None:
         op.drop_constraint("check_ins_turn", "check_ins")
         _key_legs(BY_SEQ)
     else:
-        _rebuild("entries", (ENTRIES_ID, ""))
-        _rebuild("check_ins", *((constraint, "") for constraint in ONCE))
+        rebuild(op.get_bind(), "entries", (ENTRIES_ID, ""))
+        rebuild(op.get_bind(), "check_ins", *((constraint, "") for constraint in ONCE))
         for table in LEGS:
-            _rebuild(table, (_key(BY_VERSION) + "\n)", _key(BY_SEQ) + "\n) WITHOUT ROWID"))
+            rebuild(op.get_bind(), table, (_key(BY_VERSION) + "\n)", _key(BY_SEQ) + "\n) WITHOUT ROWID"))
     for name, (table, columns, present, unique) in PARTIAL.items():
         where = sa.text(f"{present} IS NOT NULL")
         op.create_index(name, table, columns, unique=unique, postgresql_where=where, sqlite_where=where)
@@ -59,11 +61,11 @@ def downgrade() -> None:
         op.create_unique_constraint("check_ins_turn", "check_ins", ["city", "turn"])
         _key_legs(BY_VERSION)
     else:
-        _rebuild("entries", ("PRIMARY KEY (city, seq)", "PRIMARY KEY (city, seq)" + ENTRIES_ID))
+        rebuild(op.get_bind(), "entries", ("PRIMARY KEY (city, seq)", "PRIMARY KEY (city, seq)" + ENTRIES_ID))
         whole = "PRIMARY KEY (city, learner, activity, session)"
-        _rebuild("check_ins", (whole, whole + "".join(ONCE)))
+        rebuild(op.get_bind(), "check_ins", (whole, whole + "".join(ONCE)))
         for table in LEGS:
-            _rebuild(table, (_key(BY_SEQ) + "\n) WITHOUT ROWID", _key(BY_VERSION) + "\n)"))
+            rebuild(op.get_bind(), table, (_key(BY_SEQ) + "\n) WITHOUT ROWID", _key(BY_VERSION) + "\n)"))
     for table in LEGS:
         op.create_index(f"{table}_by_account_seq", table, ["city", "account", "seq"])
     op.create_index("entries_by_case", "entries", ["city", "origin", "seq"])
@@ -77,22 +79,3 @@ def _key_legs(columns: list[str]) -> None:
 
 def _key(columns: list[str]) -> str:
     return f"PRIMARY KEY ({', '.join(columns)})"
-
-
-def _rebuild(table: str, *changes: tuple[str, str]) -> None:
-    """SQLite keeps a table's keys for ever: make another one by its changed text, and move everything over."""
-    kept = op.get_bind().exec_driver_sql(
-        "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type = 'table' DESC", (table,)
-    )
-    made, *others = kept.scalars().all()
-    for old, new in changes:
-        if old not in made:
-            raise RuntimeError(f"the table {table} is not as the migrations before this one left it: {made}")
-        made = made.replace(old, new)
-    _, rest = made.split("(", 1)
-    op.execute(f"CREATE TABLE {table}_anew ({rest}")
-    op.execute(f"INSERT INTO {table}_anew SELECT * FROM {table}")
-    op.execute(f"DROP TABLE {table}")
-    op.execute(f"ALTER TABLE {table}_anew RENAME TO {table}")
-    for statement in others:
-        op.execute(statement)
