@@ -104,7 +104,7 @@ def test_the_month_by_day(town: Town) -> None:
     steward.send(made.form("/sessions"), starts_at="2026-03-10T23:30", ends_at="2026-03-11T01:00", seats="8")
     page = steward.get(f"{HOME}/steward/calendar?lang=en")
     assert "Tuesday 10 Mar 2026" in page.text
-    assert "23:30 – 01:00" in page.text
+    assert "23:30–01:00" in page.text
     assert 'href="#d10"' in page.html
     assert page.text.count("00:00–24:00") == 3
     later = steward.get(f"{HOME}/steward/calendar?month=2026-04&lang=en")
