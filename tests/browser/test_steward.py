@@ -43,6 +43,7 @@ def test_fund_open_print(site: Site, look: Look) -> None:
     page.locator("#f-starts_at").fill((now - timedelta(hours=1)).strftime(LOCAL))
     page.locator("#f-ends_at").fill((now + timedelta(hours=1)).strftime(LOCAL))
     page.locator("form[action$=sessions] button").click()
+    expect(page.locator(".notice.good")).to_be_visible()
     check_with_axe(page)
     page.locator("a[href$='/poster']").first.click()
     page.emulate_media(media="print", color_scheme="dark" if look.scheme == "dark" else "light")
