@@ -27,6 +27,9 @@ TRANSLATIONS = Path(__file__).parent / "web" / "translations"
 BUDDHIST_ERA_OFFSET = 543
 """Thai dates count from the Buddha's passing: CE 2026 is พ.ศ. 2569. Storage stays CE."""
 
+BUDDHIST_YEARS_FROM = 2400
+"""Nobody plans for the CE years from here on: whoever types such a year counts from the Buddha's passing."""
+
 
 class _Params(dict[str, Any]):
     """Parameters of a message; one that is missing shows as a dash instead of breaking the answer."""
@@ -173,6 +176,18 @@ def date_time(language: str, at: datetime, zone_name: str) -> str:
     day = short_date(language, local(at, zone_name).date())
     clock = time_of_day(language, at, zone_name)
     return f"{day} {clock}" if language == "th" else f"{day}, {clock}"
+
+
+def typed_moment(text: str) -> datetime | None:
+    """What a `datetime-local` field gives, without a zone; None where it is no date and time.
+
+    Browsers offer the years of their own calendar. A year that only the Buddhist era has reached is taken as one of it.
+    """
+    try:
+        typed = datetime.strptime(text.strip().replace(" ", "T")[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 - the city's
+        return typed.replace(year=typed.year - BUDDHIST_ERA_OFFSET) if typed.year >= BUDDHIST_YEARS_FROM else typed
+    except ValueError:
+        return None
 
 
 def year(language: str, day: date) -> int:

@@ -6,6 +6,7 @@ them all at once, as the domain raises its own, and `refused` turns either into 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,19 +15,30 @@ from typing import Any
 from flask import request
 
 from api import problems
-from api.addresses import NUL
-from api.i18n import local, zone
+from api.i18n import local, typed_moment, zone
 from api.services import services
 from api.web.shell import Visit
 from api.web.words import N_, money
 from ledger.errors import LedgerError, ValidationFailed
 
-_AMOUNT = re.compile(r"(\d{1,13})(?:\.(\d+))?")
+_AMOUNT = re.compile(r"(\d{1,13}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d+))?")
+"""A comma parts thousands and nothing else: `12,5` might mean two amounts, and is refused."""
+
+_CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)")
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+"""What nobody types and everybody's screen obeys: control characters, and those that turn the direction of a line."""
+
 _MINOR = re.compile(r"[1-9]\d*")
 """A number in a text about an amount: minor units, which nobody reads."""
 
 _LOCAL = "%Y-%m-%dT%H:%M"
 LONGEST = 4_000
+AS_IT_WAS = "as_it_was"
+"""The field that says what a form was filled in with."""
+
+OVERTAKEN = N_("Somebody else changed this meanwhile. Below stands what you typed: send it again to replace theirs.")
+CONFLICT = "idempotency_conflict"
+"""Somebody went back to a form that was sent, changed it, and sent it again under its key."""
 
 
 class Form:
@@ -35,7 +47,7 @@ class Form:
     def __init__(self, visit: Visit, values: Mapping[str, Any] | None = None) -> None:
         self.visit = visit
         self.values = {
-            name: str(value)[:LONGEST].replace(NUL, "") for name, value in (values or {}).items() if value is not None
+            name: _UNSEEN.sub("", str(value)[:LONGEST]) for name, value in (values or {}).items() if value is not None
         }
         self.errors: dict[str, str] = {}
 
@@ -59,13 +71,13 @@ class Form:
     def amount(self, name: str) -> int:
         """An amount as people write it, in minor units; 0 and an error where it cannot be read."""
         city = self.visit.city
-        plain = self.word(name).replace(",", "").replace(city.symbol, "").strip()
+        plain = re.sub(re.escape(city.symbol), "", self.word(name), flags=re.IGNORECASE).strip()
         match = _AMOUNT.fullmatch(plain)
         fraction = (match[2] or "") if match else ""
         if match is None or len(fraction.rstrip("0")) > city.scale:
             self.fail(name, N_("Give an amount such as 5 or 12.50."))
             return 0
-        minor = int(match[1] + fraction.rstrip("0").ljust(city.scale, "0"))
+        minor = int(match[1].replace(",", "") + fraction.rstrip("0").ljust(city.scale, "0"))
         if minor == 0:
             self.fail(name, N_("Give an amount greater than 0."))
         return minor
@@ -80,15 +92,19 @@ class Form:
             return None
         return int(text)
 
+    def clock(self, name: str) -> str:
+        """A time of day as `09:00`, which may be typed as 9:00, 9.00 or ๙.๐๐; what is none is left as it is."""
+        match = _CLOCK.fullmatch(self.word(name).removesuffix("น.").strip())
+        return f"{int(match[1]):02}:{int(match[2]):02}" if match else self.word(name)
+
     def instant(self, name: str) -> datetime | None:
         """A date and time on the city's clock, or None where the field is empty."""
         return self.moment(name) if self.word(name) else None
 
     def moment(self, name: str) -> datetime:
         """A date and time on the city's clock; the visit's own and an error where it cannot be read."""
-        try:
-            moment = datetime.strptime(self.word(name)[:16], _LOCAL)  # noqa: DTZ007 — the zone follows
-        except ValueError:
+        moment = typed_moment(self.word(name))
+        if moment is None:
             self.fail(name, N_("Give a date and a time."))
             return self.visit.now
         return moment.replace(tzinfo=zone(self.visit.city.zone)).astimezone(UTC)
@@ -120,10 +136,40 @@ class Form:
                 text = problems.field_text(services().catalogue, self.visit.language, sentence)
                 if name.endswith("_minor"):
                     text = _MINOR.sub(lambda found: money(int(found[0])), text)
-                self.errors.setdefault((rename or {}).get(name, name), text)
+                self.errors.setdefault("" if name == AS_IT_WAS else (rename or {}).get(name, name), text)
+            if AS_IT_WAS in refusal.fields:
+                del self.values[AS_IT_WAS]
         else:
-            self.errors[""] = problems.describe(refusal, self.visit.language, self.visit.city).detail
+            again = refusal.code == CONFLICT
+            self.errors[""] = (
+                self.visit.text(
+                    N_("This form was sent before with something else in it, and that was done. Send it again.")
+                )
+                if again
+                else problems.describe(refusal, self.visit.language, self.visit.city).detail
+            )
         return self
+
+    def shows(self, values: Mapping[str, Any]) -> Form:
+        """Remember what the form was filled in with, so that `check_current` can tell whether that still holds."""
+        self.values[AS_IT_WAS] = _fingerprint(values)
+        return self
+
+    def check_current(self, values: Mapping[str, Any]) -> None:
+        """Stop if somebody else changed what this form is about while it was filled in.
+
+        The reader is told once: what was typed stays, and sent again it replaces what the other one wrote.
+
+        Raises:
+            ValidationFailed: it was changed.
+        """
+        was = self.value(AS_IT_WAS)
+        if was and was != _fingerprint(values):
+            raise ValidationFailed({AS_IT_WAS: OVERTAKEN})
+
+
+def _fingerprint(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(repr(sorted((name, str(value)) for name, value in values.items())).encode()).hexdigest()[:16]
 
 
 def local_value(visit: Visit, at: datetime | None) -> str:

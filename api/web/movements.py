@@ -87,7 +87,10 @@ def grant(visit: Visit) -> Answer:
         accounts.open_account(unit, "treasury")
         return str(transfers.post(unit, "grant", "issuance", "treasury", minor, actor=actor).seq)
 
-    made = visit.write(run)
+    try:
+        made = visit.write(run)
+    except Refused as refusal:
+        return _treasury(visit, form.refused(refusal)), 409
     return see(visit.address("treasury", made=made), done="granted")
 
 
@@ -97,6 +100,8 @@ def fund(visit: Visit) -> Answer:
     """Move tokens from the treasury into an activity's budget."""
     form = Form.sent(visit)
     chosen, minor = form.word("activity"), form.amount("fund_amount")
+    if not chosen:
+        form.fail("activity", N_("Choose one of the list."))
     try:
         form.check()
         view = activities.get(visit.session, visit.city.id, chosen, visit.now)

@@ -74,12 +74,14 @@ def code_sheet(visit: Visit, activity_id: str, number: int) -> str:
 
 @web.get("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>/withdraw")
 @page("activity.write", door="desk")
-def code_sheet_ask(visit: Visit, activity_id: str, number: int) -> str:
+def code_sheet_ask(visit: Visit, activity_id: str, number: int) -> Answer:
     """Whether a sheet is really to be withdrawn: that cannot be undone."""
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
     sheet = next((one for one in sheets.list_(visit.session, visit.city.id, activity_id) if one.number == number), None)
     if sheet is None:
         raise NotFound("sheet", str(number))
+    if sheet.withdrawn:
+        return see(visit.address("code_sheets", activity_id=activity_id), done="sheet-withdrawn")
     return render("steward/code_withdraw.html", activity=view, sheet=sheet)
 
 

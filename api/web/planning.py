@@ -15,6 +15,7 @@ from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_, money, name, say
 from ledger.book import cities
+from ledger.book.unit import Unit
 from ledger.errors import Refused, ValidationFailed
 from ledger.programme import activities, places, sheets
 from ledger.programme import forecast as forecasts
@@ -74,7 +75,8 @@ def activity_create(visit: Visit) -> Answer:
 def activity_edit(visit: Visit, activity_id: str) -> str:
     """The form with what the activity is now."""
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    return _form_page(visit, Form(visit, _values(view, visit.city.scale)), view)
+    values = _values(view, visit.city.scale)
+    return _form_page(visit, Form(visit, values).shows(values), view)
 
 
 @web.post("/c/<city>/steward/activities/<activity_id>/edit")
@@ -89,16 +91,23 @@ def activity_change(visit: Visit, activity_id: str) -> Answer:
         policy=new.policy,
         mode=new.mode,
         state=new.state,
-        daily_from=form.word("daily_from"),
-        daily_until=form.word("daily_until"),
+        daily_from=form.clock("daily_from"),
+        daily_until=form.clock("daily_until"),
         **{text: form.word(text) for text in TEXTS},
     )
+
+    scale = visit.city.scale
+
+    def run(unit: Unit) -> str:
+        form.check_current(_values(activities.get(unit.session, unit.city.id, activity_id, unit.now), scale))
+        return activities.change(unit, caller, activity_id, wanted).id
+
     try:
         form.check()
         activities.check(visit.session, cities.get(visit.session, visit.city.id), new)
         if asked := _asked(visit, form, new, view):
             return asked
-        visit.write(lambda unit: activities.change(unit, caller, activity_id, wanted).id)
+        visit.write(run)
     except (ValidationFailed, Refused) as refusal:
         return _form_page(visit, form.refused(refusal, RENAMED), view), 422
     return see(visit.address("steward_activity", activity_id=activity_id), done="activity-changed")
@@ -201,8 +210,8 @@ def _new(form: Form) -> NewActivity:
         ),
         mode=form.word("mode"),
         state=form.word("state"),
-        daily_from=form.word("daily_from") or None,
-        daily_until=form.word("daily_until") or None,
+        daily_from=form.clock("daily_from") or None,
+        daily_until=form.clock("daily_until") or None,
         name_th=form.word("name_th"),
         name_en=form.word("name_en"),
         about_th=form.word("about_th"),

@@ -6,6 +6,7 @@ How an activity is made and changed is in `planning`, what is printed for it in 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from flask import request
 
@@ -20,7 +21,7 @@ from api.web.words import N_, say
 from ledger.book import statements
 from ledger.book.unit import Unit
 from ledger.chain import badges
-from ledger.errors import Refused, ValidationFailed
+from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
 from ledger.programme import activities, places, sheets
@@ -71,6 +72,11 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
     """Open a session."""
     form, caller = Form.sent(visit), visit.principal
     begin, end, seats = form.moment("starts_at"), form.moment("ends_at"), form.whole("seats")
+    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    if end <= visit.now:
+        form.fail("ends_at", N_("This time is over already. Give a later one."))
+    if view.state == CLOSED:
+        form.fail("", N_("This activity is closed. Publish it again under “Change”, then open a session."))
     try:
         form.check()
         visit.write(lambda unit: activities.add_session(unit, caller, activity_id, begin, end, seats).session)
@@ -89,7 +95,8 @@ def session_end(visit: Visit, activity_id: str, session_id: str) -> Answer:
         activities.end_session(unit, caller, activity_id, session_id)
         return session_id
 
-    visit.write(run)
+    with suppress(NotFound, ValidationFailed):  # somebody else was faster: it is as it was meant to be
+        visit.write(run)
     return see(visit.address("steward_activity", activity_id=activity_id), done="session-ended")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
@@ -30,6 +30,11 @@ NOBODY = Pair(Measure(0, 0, 0), Measure(0, 0, 0))
 TABLES = ("weeks", "districts", "activities", "shops", "flows", "district_flows")
 PERIOD_NAMES = {4: N_("Four weeks"), 13: N_("Three months"), 52: N_("A year")}
 
+SEVERAL_NOWHERE = {
+    "Several shops in {district}": N_("Several shops of no district"),
+    "Several activities in {district}": N_("Several activities of no district"),
+}
+"""What is said instead where there is no district."""
 
 Way = TypeVar("Way", bound=tuple[str, ...])
 """From an activity or district to a shop or district, and perhaps the Monday of a week (ISO)."""
@@ -54,11 +59,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Flow:
-    """What was earned at an activity, or in a district, and spent at a shop, or in a district."""
+    """What was earned at an activity, or in a district, and spent at a shop, or in a district.
+
+    `summed` says that it stands among ways of single activities and shops, and is told of several together.
+    """
 
     source: str
     target: str
     figure: Measure
+    summed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,14 +87,12 @@ def city_figures(visit: Visit) -> str:
     district = request.args.get("district", "")
     chosen = district if district and district in names.districts else None
     weekly = found.weeks if chosen is None else _weeks_of(found, chosen)
-    ways = {way: figure for way, figure in found.flows.items() if way[0] != UNTRACED}
     learnt, bought = found.activities, found.shops
     if chosen is not None:
         places_of, shops_of = _districts_of(visit)
         learnt = {key: pair for key, pair in learnt.items() if places_of.get(key) == chosen}
         bought = {key: pair for key, pair in bought.items() if shops_of.get(key) == chosen}
-        ways = {way: figure for way, figure in ways.items() if chosen in (places_of[way[0]], shops_of[way[1]])}
-    fed = _fed(ways, names.activities, names.shops)
+        found = _touching_one(found, chosen, places_of, shops_of)
     between = _fed(_touching(found.district_flows, chosen), names.districts, names.districts)
     return render(
         "steward/figures.html",
@@ -101,7 +108,8 @@ def city_figures(visit: Visit) -> str:
         districts=_rows(found.districts, names.districts),
         activities=_rows(learnt, names.activities)[:TOP],
         shops=_rows(bought, names.shops)[:TOP],
-        flows=fed[:TOP],
+        flows=[*_fed(found.flows, names.activities, names.shops)[:TOP], *_summed(found, names)[:TOP]],
+        nobody=_is_empty(found),
         between=between,
         between_weeks=_by_week(_touching(found.district_flow_weeks, chosen), names),
         fewest=FEWEST,
@@ -156,9 +164,42 @@ def _touching(ways: Mapping[Way, Measure], district: str | None) -> dict[Way, Me
     }
 
 
+def _touching_one(found: Report, district: str, places_of: Mapping[str, str], shops_of: Mapping[str, str]) -> Report:
+    """The report with those flows alone that begin or end in a district."""
+    return replace(
+        found,
+        flows={way: told for way, told in found.flows.items() if district in (places_of.get(way[0]), shops_of[way[1]])},
+        flows_to_district={
+            way: told for way, told in found.flows_to_district.items() if district in (places_of.get(way[0]), way[1])
+        },
+        flows_between={way: told for way, told in found.flows_between.items() if district in way},
+    )
+
+
+def _summed(found: Report, names: Names) -> list[Flow]:
+    """What can be told of no single shop, the broadest first, then what can be told of no single activity either."""
+    shops_in = {one: _several(N_("Several shops in {district}"), one, names) for one in names.districts}
+    activities_in = {one: _several(N_("Several activities in {district}"), one, names) for one in names.districts}
+    fed = _fed(found.flows_to_district, names.activities, shops_in)
+    return [replace(one, summed=True) for one in (*fed, *_fed(found.flows_between, activities_in, shops_in))]
+
+
+def _several(msgid: str, district: str, names: Names) -> str:
+    return say(msgid, district=names.districts[district]) if district.strip(NOWHERE) else say(SEVERAL_NOWHERE[msgid])
+
+
+def _is_empty(found: Report) -> bool:
+    """Whether nobody learnt, spent or is told of anywhere: not even withheld."""
+    return found.total == NOBODY and not found.activities and not found.shops
+
+
 def _fed(ways: Mapping[Way, Measure], sources: Mapping[str, str], targets: Mapping[str, str]) -> list[Flow]:
-    """The ways, the broadest first."""
-    fed = [Flow(sources.get(way[0], way[0]), targets.get(way[1], way[1]), figure) for way, figure in ways.items()]
+    """The ways, the broadest first; what came from no activity is left out."""
+    fed = [
+        Flow(sources.get(way[0], way[0]), targets.get(way[1], way[1]), figure)
+        for way, figure in ways.items()
+        if way[0] != UNTRACED
+    ]
     return sorted(fed, key=lambda flow: (-flow.figure.minor, flow.source, flow.target))
 
 
@@ -190,9 +231,17 @@ def _table(table: str, found: Report, names: Names) -> Iterable[list[str]]:
     """The rows of a file; the first names the columns."""
     both = ["people", "check_ins", "earned", "buyers", "purchases", "spent"]
     if table == "flows":
-        yield ["activity", "activity_name", "shop", "shop_name", "people", "purchases", "spent"]
+        districts = ("from_district", "from_name", "to_district", "to_name")
+        yield ["activity", "activity_name", "shop", "shop_name", *districts, "people", "purchases", "spent"]
         for (activity, shop), figure in sorted(found.flows.items()):
-            yield [activity, names.activities.get(activity, ""), shop, names.shops.get(shop, ""), *_cells(figure)]
+            ends = [activity, names.activities.get(activity, ""), shop, names.shops.get(shop, "")]
+            yield [*ends, "", "", "", "", *_cells(figure)]
+        for (activity, target), figure in sorted(found.flows_to_district.items()):
+            ends = [activity, names.activities.get(activity, ""), "", ""]
+            yield [*ends, "", "", target, names.districts.get(target, ""), *_cells(figure)]
+        for (source, target), figure in sorted(found.flows_between.items()):
+            ends = [source, names.districts.get(source, ""), target, names.districts.get(target, "")]
+            yield ["", "", "", "", *ends, *_cells(figure)]
         return
     if table == "district_flows":
         yield ["week", "from_district", "from_name", "to_district", "to_name", "people", "purchases", "spent"]

@@ -7,6 +7,7 @@ from collections import Counter
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.words import N_, name
+from ledger.book.unit import Unit
 from ledger.errors import Refused, ValidationFailed
 from ledger.programme import activities, places
 from ledger.programme.places import NewPlace, PlaceView
@@ -81,7 +82,7 @@ def space_create(visit: Visit) -> Answer:
 def space_edit(visit: Visit, place_id: str) -> str:
     """The form with what the space is now."""
     place = places.get(visit.session, visit.city.id, place_id)
-    return _form_page(visit, Form(visit, vars(place)), place)
+    return _form_page(visit, Form(visit, vars(place)).shows(vars(place)), place)
 
 
 @web.post("/c/<city>/steward/spaces/<place_id>")
@@ -91,9 +92,14 @@ def space_change(visit: Visit, place_id: str) -> Answer:
     form, caller = Form.sent(visit), visit.principal
     place = places.get(visit.session, visit.city.id, place_id)
     new = _new(form)
+
+    def run(unit: Unit) -> str:
+        form.check_current(vars(places.get(unit.session, unit.city.id, place_id)))
+        return places.change(unit, caller, place_id, new).id
+
     try:
         form.check()
-        visit.write(lambda unit: places.change(unit, caller, place_id, new).id)
+        visit.write(run)
     except (ValidationFailed, Refused) as refusal:
         return _form_page(visit, form.refused(refusal), place), 422
     return see(visit.address("spaces"), done="place-changed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from api.web import figures
 from api.web.shell import Visit, page, render, web
@@ -17,12 +17,16 @@ OPEN_SHOWN = 8
 
 @dataclass(frozen=True)
 class Step:
-    """A stop on the way: what to do, whether it is done, and the pages that do it as (url, label)."""
+    """A stop on the way: what to do, whether it is done, and the pages that do it as (url, label).
+
+    `next` is the first that is not done: its first page is what a hurried steward opens.
+    """
 
     title: str
     text: str
     done: bool
     links: list[dict[str, str]] = field(default_factory=list)
+    next: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,25 +94,26 @@ def _steps(visit: Visit, totals: figures.Totals, views: list[ActivityView]) -> l
     closed = next((one for one in funded if not one.is_open), funded[0] if funded else None)
     steps = []
     if totals.treasury == 0 and not funded:
-        grant_link = [_link(visit.address("treasury"), say(N_("Treasury")))]
+        grant_link = [_link(visit.address("treasury") + "#grant", say(N_("Grant tokens")))]
         steps.append(Step(say(N_("Grant tokens")), say(N_("The treasury is empty.")), False, grant_link))
     fund_links = []
     if poor is not None:
         at = visit.address("steward_activity", activity_id=poor.id)
         fund_links.append(_link(at, say(N_("Fund “{activity}”"), activity=name(poor))))
     fund_links.append(_link(visit.address("treasury"), say(N_("Treasury"))))
-    text = say(N_("{count} activities can pay rewards."), count=len(funded))
+    text = say(N_("{count} activities can pay rewards."), count=len(funded)) if funded else say(N_("No budget yet."))
     steps.append(Step(say(N_("Fund an activity")), text, bool(funded), fund_links))
     open_links = [_link(visit.address("activity_new"), say(N_("New activity")))]
     if closed is not None:
         at = visit.address("steward_activity", activity_id=closed.id)
         open_links.insert(0, _link(at, say(N_("Open “{activity}”"), activity=name(closed))))
-    text = say(N_("{count} are open and funded now."), count=len(running))
+    text = say(N_("{count} are open and funded now."), count=len(running)) if running else say(N_("None is open now."))
     steps.append(Step(say(N_("Open a session")), text, bool(running), open_links))
     show_links = [_show_link(visit, one) for one in running[:4]]
     text = say(N_("Learners scan it with the phone's own camera."))
     steps.append(Step(say(N_("Print the poster or open the kiosk")), text, False, show_links))
-    return steps
+    first = next(step for step in steps if not step.done)
+    return [replace(step, next=step is first) for step in steps]
 
 
 def _show_link(visit: Visit, one: ActivityView) -> dict[str, str]:

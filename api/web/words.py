@@ -39,6 +39,9 @@ def N_(msgid: str) -> str:  # noqa: N802 — the customary name
     return msgid
 
 
+SPOKEN = N_("{weekday} {day} {month} {year}, {time}")
+"""A moment in words, for whoever chooses one in the browser's own calendar."""
+
 KINDS = {
     "grant": N_("Grant"),
     "fund": N_("Funding"),
@@ -162,11 +165,32 @@ def near_day(at: datetime) -> str:
     return f"{i18n.weekday(speech(), then)} {day(then)}"
 
 
+def spoken(typed: str) -> str:
+    """What a field for date and time says, with weekday and era; nothing where it says nothing.
+
+    The page's script fills the same words in when another moment is chosen.
+    """
+    at = i18n.typed_moment(typed)
+    if at is None:
+        return ""
+    month, era = i18n.month_year(speech(), at.date()).split(" ")
+    return say(SPOKEN, weekday=i18n.weekday(speech(), at.date()), day=at.day, month=month, year=era, time=f"{at:%H:%M}")
+
+
+def hours(starts_at: datetime, ends_at: datetime) -> str:
+    """From one time of day to another: `17:00–20:00 น.`; midnight is where the day ends."""
+    end = clock(ends_at)
+    return whole(f"{clock(starts_at).removesuffix(f'{NO_BREAK}น.')}–{'24' + end[2:] if end[:5] == '00:00' else end}")
+
+
 def span(starts_at: datetime, ends_at: datetime) -> str:
     """From one instant to another; the date once where it is the same."""
     zone = g.visit.city.zone
     same = i18n.local(starts_at, zone).date() == i18n.local(ends_at, zone).date()
-    return f"{dt(starts_at)} – {clock(ends_at) if same else dt(ends_at)}"
+    if same:
+        comma = "" if speech() == "th" else ","
+        return whole(f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}")
+    return f"{dt(starts_at)} – {dt(ends_at)}"
 
 
 def when(activity: ActivityView, visit: Visit | None = None) -> str:
@@ -278,6 +302,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "signed": signed,
     "dt": dt,
     "clock": clock,
+    "spoken": spoken,
+    "hours": hours,
     "day": day,
     "date_of": date_of,
     "near_day": near_day,

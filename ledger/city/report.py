@@ -79,7 +79,9 @@ class Report:
         activities: `learning` there, and `spending` of what was earned there, whenever it was earned.
         shops: `spending` there; `learning` is of nobody.
         flows: by activity and shop, what was earned at the one and spent at the other, where it can be told.
-        district_flows: the same by the district of the activity and that of the shop.
+        flows_to_district: by activity and the shop's district, what could be told of no single shop.
+        flows_between: by the two districts, what could be told of no single activity either.
+        district_flows: all three by the district of the activity and that of the shop.
         district_flow_weeks: and by Monday (ISO) of the week in which a group was complete, as the third.
 
     What was earned at several activities counts in flows as so many purchases.
@@ -94,6 +96,8 @@ class Report:
     activities: Mapping[str, Pair]
     shops: Mapping[str, Pair]
     flows: Mapping[Way, Measure]
+    flows_to_district: Mapping[Way, Measure]
+    flows_between: Mapping[Way, Measure]
     district_flows: Mapping[Way, Measure]
     district_flow_weeks: Mapping[tuple[str, str, str], Measure]
 
@@ -219,7 +223,8 @@ class _Count:
 
         cells = sorted({cell for side in sides for cell in side.keys(CELL) if cell[1] in named[weeks]})
         districts = sorted({one for side in sides for one in side.keys(weeks, DISTRICT)})
-        flows, spent_of, between = self._flows(weeks, now)
+        steps, spent_of, between = self._flows(weeks, now)
+        to_shop, to_district, between_only = map(_sums, steps)
         taught = sorted({*self.learning.keys(weeks, PLACE), *spent_of} - {UNTRACED})
         shops = self.spending.keys(weeks, PLACE)
         return Report(
@@ -234,28 +239,30 @@ class _Count:
                 for one in taught
             },
             shops={one: Pair(_NOBODY, _figure(self.spending, (weeks, PLACE, one), hidden[1])) for one in shops},
-            flows=_sums(flows),
+            flows=to_shop,
+            flows_to_district=to_district,
+            flows_between=between_only,
             district_flows=_sums(between),
             district_flow_weeks=_sums(self._by_week(between)),
         )
 
     def _flows(
         self, weeks: int, now: datetime
-    ) -> tuple[dict[Way, list[Group]], dict[str, list[Group]], dict[Way, list[Group]]]:
-        """The groups told in a period: of each activity and shop, of each activity, of each two districts."""
+    ) -> tuple[list[dict[Way, list[Group]]], dict[str, list[Group]], dict[Way, list[Group]]]:
+        """The groups told in a period: by the step that told them, of each activity, of each two districts."""
         steps = [
             {way: within for way, found in step.items() if (within := self._within(weeks, found))}
             for step in told(self.ways, (self._to_district, self._between), now)
         ]
         of_activity: defaultdict[str, list[Group]] = defaultdict(list)
-        between: defaultdict[Way, list[Group]] = defaultdict(list, steps[2])
+        between = defaultdict(list, {way: list(found) for way, found in steps[2].items()})
         for way, found in chain(steps[0].items(), steps[1].items()):
             of_activity[way[0]] += found
         for way, found in steps[0].items():
             between[self._between(self._to_district(way))] += found
         for way, found in steps[1].items():
             between[self._between(way)] += found
-        return steps[0], dict(of_activity), dict(sorted(between.items()))
+        return steps, dict(of_activity), dict(sorted(between.items()))
 
     def _within(self, weeks: int, found: Iterable[Group]) -> list[Group]:
         return [group for group in found if day_of(group.at, self.zone) >= self.firsts[weeks]]

@@ -1,8 +1,11 @@
 """The two files of an airdrop: the list that a steward brings, and the verdicts to take home. Nothing here is stored.
 
-The list is UTF-8, with or without a byte-order mark, its cells parted by commas, semicolons or tabs. The first line
-names the columns: `learner` and `amount`, and `note` if there is one, in any order. Other columns are passed over and
-kept nowhere, so that a class list may keep its names. An amount is decimal, `5`, `12.50` or `1,250.00`.
+The list is UTF-8, with or without a byte-order mark, or what a spreadsheet in Thailand writes when it is not told
+otherwise: UTF-16 with its mark, or Windows-874. Its cells are parted by commas, semicolons or tabs. The first line
+names the columns: `learner` and `amount`, and `note` if there is one, in any order, in English or in Thai. Other
+columns are passed over and kept nowhere, so that a class list may keep its names. An amount is decimal, `5`, `12.50`
+or `1,250.00`. What a wrong guess of the encoding could change is the note: learners and amounts are plain digits and
+letters, which the preview shows before anything is paid.
 
 What makes the whole list unreadable is refused with the line and the remedy; what is wrong with one row is that row's
 fault alone. Bounds: `MAX_BYTES` and `MAX_ROWS`.
@@ -10,6 +13,7 @@ fault alone. Bounds: `MAX_BYTES` and `MAX_ROWS`.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -29,6 +33,8 @@ LEARNER_LENGTH, AMOUNT_LENGTH, NOTE_LENGTH, NAME_LENGTH = 64, 40, 200, 120
 
 COLUMNS = ("line", "learner", "amount", "note", "verdict", "entry")
 SEPARATORS = ",;\t"
+THAI_NAMES = {"ผู้เรียน": "learner", "จำนวน": "amount", "หมายเหตุ": "note"}
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _AMOUNT = re.compile(r"(\d{1,13}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d{1,20}))?")
 _LEARNER = re.compile(r"[a-z2-7]{26}")
@@ -54,7 +60,7 @@ def read(content: bytes, scale: int) -> Sheet:
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     records = _records(text, separator)
     _, header = next(records, (1, []))
-    names = [name.strip().lower() for name in header]
+    names = [THAI_NAMES.get(name.strip(), name.strip().lower()) for name in header]
     if "learner" not in names or "amount" not in names:
         raise ValidationFailed({"csv": "Line 1: name the columns, learner and amount, and note if you like."})
     places = tuple(names.index(name) if name in names else -1 for name in ("learner", "amount", "note"))
@@ -104,11 +110,22 @@ def amount_of(text: str, scale: int) -> int | None:
 def _decoded(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise ValidationFailed({"csv": f"Give at most {MAX_BYTES} bytes; split the list."})
+    encoding = "utf-16" if content.startswith(UTF_16_MARKS) else "utf-8-sig"
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
-        raise ValidationFailed({"csv": f"Line {line}: save the list as UTF-8 (in Excel: CSV UTF-8)."}) from fault
+        try:
+            text = content.decode("cp874")
+        except UnicodeDecodeError:
+            raise _not_utf_8(line) from fault
+    if "\x00" in text.partition("\n")[0]:
+        raise _not_utf_8(1)  # UTF-16 without its mark, or no text at all
+    return text
+
+
+def _not_utf_8(line: int) -> ValidationFailed:
+    return ValidationFailed({"csv": f"Line {line}: save the list as UTF-8 (in Excel: CSV UTF-8)."})
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, Sequence[str]]]:

@@ -66,3 +66,18 @@ def test_a_missing_parameter_does_not_break_a_message() -> None:
     assert words.text("en", "Plain sentence.") == "Plain sentence."
     assert words.fits("th", "a", {"x": 1, "y": 2})
     assert not words.fits("th", "a", {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("2026-11-22T09:30", datetime(2026, 11, 22, 9, 30)),  # noqa: DTZ001 - what a field gives has no zone
+        ("2569-11-22 09:30", datetime(2026, 11, 22, 9, 30)),  # noqa: DTZ001
+        ("2572-02-29T09:30", None),
+        ("22/11/2569", None),
+        ("", None),
+    ],
+)
+def test_a_year_typed_in_either_era(typed: str, read: datetime | None) -> None:
+    """Browsers count from Christ, people in Thailand from the Buddha's passing: both are understood."""
+    assert i18n.typed_moment(typed) == read

@@ -71,6 +71,7 @@ DESK = (
     "steward/activities/slips/codes/1",
     "steward/activities/slips/codes/1/withdraw",
     "steward/calendar",
+    "steward/calendar?week=2026-11-21",
     "steward/spaces",
     "steward/spaces/new",
     "steward/spaces/city-gate",

@@ -43,6 +43,7 @@ def test_fund_open_print(site: Site, look: Look) -> None:
     page.locator("#f-starts_at").fill((now - timedelta(hours=1)).strftime(LOCAL))
     page.locator("#f-ends_at").fill((now + timedelta(hours=1)).strftime(LOCAL))
     page.locator("form[action$=sessions] button").click()
+    expect(page.locator(".notice.good")).to_be_visible()
     check_with_axe(page)
     page.locator("a[href$='/poster']").first.click()
     page.emulate_media(media="print", color_scheme="dark" if look.scheme == "dark" else "light")
@@ -143,12 +144,48 @@ def test_a_space_a_session_and_the_calendar(site: Site) -> None:
     page.locator("button[name=confirmed]").click()
     page.locator("#f-starts_at").fill(at.replace(hour=20, minute=0).strftime(LOCAL))
     page.locator("#f-ends_at").fill(at.replace(hour=21, minute=0).strftime(LOCAL))
+    expect(page.locator("#s-ends_at")).to_have_text(f"{at:%A} {at.day} {at:%B} {at.year}, 21:00")
     page.locator("form[action$=sessions] button").click()
     page.goto(f"{site.home}/steward/calendar")
     page.locator(".month td.today a").click()
     expect(page.locator(".day:target")).to_contain_text("Listening to mo lam")
     expect(page.locator(".day:target")).to_contain_text("20:00")
     check_with_axe(page)
+
+
+def test_a_date_is_said_in_the_page_s_era(site: Site) -> None:
+    """Below the browser's own calendar stands the date in Thai, as it is typed and after the server refused it."""
+    page = site.steward(PHONE).page
+    page.goto(f"{site.home}/steward/activities/local-study")
+    page.locator("#f-starts_at").fill("2569-12-05T13:00")
+    words = "วันเสาร์ที่ 5 ธันวาคม พ.ศ. 2569 13:00\N{NO-BREAK SPACE}น."
+    expect(page.locator("#s-starts_at")).to_have_text(words)
+    page.locator("#f-ends_at").fill("2020-12-05T13:00")
+    page.locator("form[action$=sessions] button").click()
+    expect(page.locator("#e-ends_at")).to_be_visible()
+    expect(page.locator("#s-starts_at")).to_have_text(words)
+    assert words.replace("\N{NO-BREAK SPACE}", " ") in page.locator("#f-starts_at").evaluate(
+        "(field) => field.getAttribute('aria-describedby').split(' ')"
+        ".map((id) => document.getElementById(id).textContent).join(' ').replace(/\\s/g, ' ')"
+    )
+    check_with_axe(page)
+
+
+def test_a_poster_is_one_page_whatever_its_name_is(site: Site) -> None:
+    """The longest names that there may be, in both languages: one sheet of A4, and its symbol is read."""
+    page = site.steward().page
+    page.goto(f"{site.home}/steward/activities/new")
+    page.locator("#f-name_th").fill("เรียนรู้การทอผ้าไหมมัดหมี่ " * 4)
+    page.locator("#f-name_en").fill("Learning to weave mudmee silk " * 4)
+    page.locator("#f-amount").fill("5")
+    page.locator("main form button.large").click()
+    page.locator("button[name=confirmed]").click()
+    page.locator("main a[href$='/poster']").click()
+    expect(page.locator(".notice.warn")).to_be_visible()
+    page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
+    assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
+    assert len(read_symbols(at_300_px(page, ".poster .qr svg"))) == 1
 
 
 def at_300_px(page: Page, symbol: str) -> bytes:

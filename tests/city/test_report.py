@@ -200,7 +200,10 @@ def test_two_looks_do_not_differ_by_one_purchase(town: Town) -> None:
 
 
 def test_ways_of_few_count_together_after_a_while(town: Town) -> None:
-    """Three buy at the café, two at the stall: first nothing is told, then the activity's sum, and never a shop's."""
+    """Three buy at the café, two at the stall: first nothing is told, then the activity's sum, and never a shop's.
+
+    What is told stands in one table alone, and in that of the districts, which sums them up.
+    """
     town.run(
         lambda unit: promotions.create(
             unit, SYSTEM, NewPromotion(id="nuts", shop="stall", title_th="ถั่ว", price_minor=100)
@@ -217,8 +220,24 @@ def test_ways_of_few_count_together_after_a_while(town: Town) -> None:
     for _ in range(2):
         found = figures(town, 13)
         assert (found.activities["walk"].spending, found.flows) == ((5, 5, 1100), {})
+        assert found.flows_to_district == {("walk", "mueang"): (5, 5, 1100)}
+        assert found.flows_between == {}
         assert found.district_flows == {("mueang", "mueang"): (5, 5, 1100)}
         town.clock.advance(days=20)
+
+
+def test_what_two_activities_fed_counts_together_at_last(town: Town) -> None:
+    """Three learnt here and two there: after two waits the district's sum is told, and no activity's."""
+    town.activity("loom", 500, place="kaen")
+    for who in (*come(town, 3, "walk"), *come(town, 2, "loom")):
+        buy(town, who)
+    town.clock.advance(days=28)
+    assert figures(town, 13).district_flows == {}
+    town.clock.advance(days=28)
+    found = figures(town, 13)
+    assert (found.flows, found.flows_to_district) == ({}, {})
+    assert found.flows_between == found.district_flows == {("mueang", "mueang"): (5, 5, 1500)}
+    assert found.activities["walk"].spending is None
 
 
 def test_nobody_at_all_and_too_few_in_all(town: Town) -> None:

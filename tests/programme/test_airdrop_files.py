@@ -37,6 +37,14 @@ def test_the_usual_ways_of_saving_a_table(separator: str, mark: str, end: str) -
     assert read(content) == [Row(2, ONE, "12.5", 1250, "อ่าน", "ok"), Row(3, TWO, "5", 500, "", "ok")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp874"])
+def test_what_spreadsheets_in_thailand_write(encoding: str) -> None:
+    """Thai names of columns and Thai notes come through in every encoding that a spreadsheet saves in."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    content = f"{mark}ลำดับ;ผู้เรียน;จำนวน;หมายเหตุ\r\n๑;{ONE};๑๒.๕๐;สัปดาห์การอ่าน\r\n".encode(encoding)
+    assert read(content) == [Row(2, ONE, "๑๒.๕๐", 1250, "สัปดาห์การอ่าน", "ok")]
+
+
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
     """Empty lines and a note over two lines do not shift the numbers of the rows after them."""
     content = f'learner,amount,note\n\n{ONE},1,"two\nlines"\n , ,\n{TWO},2,\n'
@@ -93,8 +101,9 @@ def test_an_unreadable_list_is_refused_with_line_and_remedy() -> None:
     """Header, encoding, quotation marks, no rows, too many, too large."""
     assert remedy("learner,points\na,1").startswith("Line 1: name the columns")
     assert remedy("").startswith("Line 1: name the columns")
-    assert remedy(f"learner,amount\n{ONE},1\n".encode() + "ก,1".encode("cp874")).startswith("Line 3: save the list")
-    assert remedy("learner,amount\na,1".encode("utf-16")).startswith("Line 1: save the list")
+    assert remedy(f"learner,amount\n{ONE},1\n".encode() + b"\xff\xdb,1").startswith("Line 3: save the list")
+    assert remedy("learner,amount\nก,1".encode("utf-16-le")).startswith("Line 1: save the list")
+    assert remedy("learner,amount\na,1".encode("utf-16") + b"x").startswith("Line 2: save the list")
     assert remedy(f'learner,amount\n{ONE},1\n"{TWO},1\n{ONE},1\n').startswith("Line 3: close the quotation mark")
     assert remedy("learner,amount\n\n").startswith("Line 2: add the learners")
     assert remedy("learner,amount\n" + "a,1\n" * (airdrop_files.MAX_ROWS + 1)).startswith("Line 20002: give at most")

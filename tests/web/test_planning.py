@@ -104,13 +104,32 @@ def test_the_month_by_day(town: Town) -> None:
     steward.send(made.form("/sessions"), starts_at="2026-03-10T23:30", ends_at="2026-03-11T01:00", seats="8")
     page = steward.get(f"{HOME}/steward/calendar?lang=en")
     assert "Tuesday 10 Mar 2026" in page.text
-    assert "23:30 – 01:00" in page.text
+    assert "23:30–01:00" in page.text
     assert 'href="#d10"' in page.html
     assert page.text.count("00:00–24:00") == 3
     later = steward.get(f"{HOME}/steward/calendar?month=2026-04&lang=en")
     assert "April 2026" in later.text
     assert "23:30" not in later.text
     assert "มีนาคม 2569" in steward.get(f"{HOME}/steward/calendar?month=9999-99&lang=th").text
+
+
+def test_the_calendar_by_day_and_by_week(town: Town) -> None:
+    """A day and a week show what lies in them; what lasts for days stands once, for as long as it lasts."""
+    steward = town.worker(BOTH)
+    page = steward.send(asked(town, steward).form("/new"), confirmed="1")
+    for begins, ends in (("10T09:00", "10T11:00"), ("12T09:00", "14T17:00"), ("20T09:00", "21T00:00")):
+        page = steward.send(page.form("/sessions"), starts_at=f"2026-03-{begins}", ends_at=f"2026-03-{ends}")
+    calendar = f"{HOME}/steward/calendar?lang=en"
+    assert "09:00–11:00" in steward.get(f"{calendar}&day=2026-03-10").text
+    assert "No session is planned here." in steward.get(f"{calendar}&day=2026-03-11").text
+    week = steward.get(f"{calendar}&week=2026-03-13").text
+    assert "9 Mar 2026 – 15 Mar 2026" in week
+    assert "09:00–11:00" in week
+    assert "12 Mar 2026, 09:00 – 14 Mar 2026, 17:00" in week
+    assert "09:00–24:00" in steward.get(f"{calendar}&day=2026-03-20").text
+    assert "09:00–24:00" not in week
+    assert "Open for several days" not in steward.get(f"{calendar}&week=2026-03-20").text
+    assert "March 2026" in steward.get(f"{calendar}&day=2026-02-31").text
 
 
 def test_a_sheet_from_the_form_to_a_learner_s_wallet(town: Town) -> None:

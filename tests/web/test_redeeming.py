@@ -8,9 +8,9 @@ from tests.web.conftest import HOME, PUBLIC_URL, Town
 from tests.web.visitor import Page, Visitor
 
 
-def reserve(learner: Visitor) -> Page:
-    """Reserve the coffee; the page with the code."""
-    return learner.send(learner.get(f"{HOME}/promotions/coffee").form("/reserve"))
+def reserve(learner: Visitor, promotion: str = "coffee") -> Page:
+    """Reserve a promotion; the page with the code."""
+    return learner.send(learner.get(f"{HOME}/promotions/{promotion}").form("/reserve"))
 
 
 def code_of(page: Page) -> str:

@@ -8,6 +8,8 @@ import io
 import pytest
 
 from api.web.reports import TABLES, _harmless
+from ledger.commerce import promotions
+from ledger.commerce.promotions import NewPromotion
 from ledger.people.roles import Principal
 from ledger.programme import places
 from ledger.programme.places import NewDistrict
@@ -19,12 +21,12 @@ from tests.web.visitor import Visitor
 FIGURES = f"{HOME}/steward/figures"
 
 
-def buyers(town: Town, count: int) -> None:
+def buyers(town: Town, count: int, shop: str = "cafe", promotion: str = "coffee") -> None:
     """So many learners who were at the poster and bought a coffee."""
-    till = town.worker({"shop"}, "cafe")
+    till = town.worker({"shop"}, shop)
     for _ in range(count):
         learner = town.learner()
-        reserved = reserve(learner)
+        reserved = reserve(learner, promotion)
         code = reserved.html.split('class="code"')[1].split("</p>")[0]
         digits = "".join(part for part in code if part.isdigit())[-6:]
         found = till.send(till.get(f"{HOME}/shop/").form("/find"), code=digits)
@@ -73,6 +75,29 @@ def test_four_people_are_not_read_out(town: Town) -> None:
             assert not {row.get("people"), row.get("spent"), row.get("earned")} & {"4", "12.00", "20.00"}
 
 
+def test_what_few_did_on_each_way_is_told_together(town: Town) -> None:
+    """Three buy here and two there: first the page says why there is nothing, four weeks later what both got."""
+    tea = NewPromotion(id="tea", shop="stall", title_th="ชา", title_en="Tea", price_minor=300)
+    town.installation.run(lambda unit: promotions.create(unit, Principal.system(CITY), tea))
+    buyers(town, 3)
+    buyers(town, 2, "stall", "tea")
+    steward = town.worker({"steward"})
+    assert "as soon as 5 people" in steward.get(f"{FIGURES}?lang=en").text
+    town.installation.clock.advance(days=28)
+    page = town.worker({"steward"}).get(f"{FIGURES}?lang=en").text
+    assert "Walk → Several shops of no district 5 15.00" in page.replace("  ", " ")
+    (flow,) = file(town.worker({"steward"}), "flows")
+    assert (flow["activity"], flow["shop"], flow["to_name"], flow["spent"]) == ("walk", "", "ไม่ระบุอำเภอ", "15.00")
+
+
+def test_a_city_without_anybody_says_so_once(town: Town) -> None:
+    """Before the first check-in there is one sentence and a way on, and no table of noughts."""
+    page = town.worker({"steward"}).get(f"{FIGURES}?lang=en")
+    assert "Nobody has taken part in this period." in page.text
+    assert "By week" not in page.text
+    assert f"{HOME}/steward/" in page.links
+
+
 def test_a_shop_s_name_is_no_formula() -> None:
     """A spreadsheet does not carry out what somebody called their shop."""
     assert _harmless("=HYPERLINK(1)") == "'=HYPERLINK(1)"
@@ -90,6 +115,7 @@ def test_who_may_see_them(town: Town, address: str) -> None:
 
 def test_an_odd_question_gets_the_usual_answer(town: Town) -> None:
     """A period or a district that there is not leads to the three months of the whole city."""
+    town.learner()
     steward = town.worker({"steward"})
     page = steward.get(f"{FIGURES}?weeks=7&district=nowhere&lang=en")
     assert page.status == 200

@@ -51,6 +51,25 @@ function showCountdowns() {
   }
 }
 
+// A field for date and time shows the browser's own calendar and era; below it stands what it says in the page's.
+// A year that only the Buddhist era has reached is taken as one of it, as the server takes it.
+const BUDDHIST_YEARS_FROM = 2400;
+const BUDDHIST_ERA_OFFSET = 543;
+const calendar = root.lang === "th" ? "th-TH-u-ca-buddhist-nu-latn" : "en-GB";
+const inWords = { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" };
+
+function speak(field) {
+  const place = document.getElementById(`s-${field.name}`);
+  if (!place) return;
+  const typed = /^(\d{4})(-\d\d-\d\d)T(\d\d:\d\d)/.exec(field.value);
+  const year = typed && Number(typed[1]) - (Number(typed[1]) >= BUDDHIST_YEARS_FROM ? BUDDHIST_ERA_OFFSET : 0);
+  const moment = typed && new Date(`${year}${typed[2]}T00:00Z`);
+  const known = { time: typed?.[3] };
+  if (moment && !Number.isNaN(moment.getTime()))
+    for (const { type, value } of new Intl.DateTimeFormat(calendar, inWords).formatToParts(moment)) known[type] = value;
+  place.textContent = known.day ? place.dataset.words.replace(/\{(\w+)\}/g, (_, name) => known[name]) : "";
+}
+
 async function copy(event) {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -126,6 +145,9 @@ async function keepOffline() {
 }
 
 document.addEventListener("submit", sendOnce);
+document.addEventListener("input", ({ target }) => {
+  if (target.type === "datetime-local") speak(target);
+});
 document.addEventListener("click", copy);
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
@@ -136,6 +158,7 @@ document.addEventListener("visibilitychange", () => {
 // Coming back with the browser's button must not find a form that believes it was sent.
 addEventListener("pageshow", () => {
   showCountdowns();
+  document.querySelectorAll("input[type=datetime-local]").forEach(speak);
   for (const form of document.forms) {
     delete form.dataset.sent;
     for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
