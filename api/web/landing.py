@@ -11,7 +11,7 @@ from api import auth, problems
 from api.problems import Problem
 from api.services import CityFacts, services
 from api.web import words
-from api.web.shell import Answer, Visit, language, page, render, see, web
+from api.web.shell import Answer, Visit, language, page, render, says, see, web
 from api.web.words import N_, say
 from ledger.book import cities
 from ledger.book.unit import Unit
@@ -116,13 +116,36 @@ def link_open(visit: Visit, secret: str) -> Answer:
     return response
 
 
+says("signed-out", N_("You are signed out on this device."))
+
+
+@web.get("/c/<city>/sign-out")
+@page("city.read")
+def sign_out_ask(visit: Visit) -> Answer:
+    """Ask before a sign-in ends: only another one-time link brings it back."""
+    leaving = _leaving(visit, request.args.get("kind"))
+    if not leaving.signed_in:
+        return see(url_for("web.landing"))
+    g.door = "shop" if leaving is visit.shop else "desk"
+    return render(
+        "sign_out.html",
+        kind=auth.kind_of(leaving),
+        role_name=role_names(leaving.roles),
+        subject_name=_subject_name(visit, leaving.roles, leaving.subject),
+        back_url=_home_of(visit, leaving),
+    )
+
+
+def _leaving(visit: Visit, kind: str | None) -> Principal:
+    known = {auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk}
+    return known.get(kind or auth.STAFF, visit.staff)
+
+
 @web.post("/c/<city>/sign-out")
 @page("city.read")
 def sign_out(visit: Visit) -> Response:
     """End one sign-in of a shop, a kiosk or staff on this device, here and in the register of sign-ins."""
-    kind = request.form.get("kind", auth.STAFF)
-    known = {auth.STAFF: visit.staff, auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk}
-    leaving = known.get(kind, visit.staff)
+    leaving = _leaving(visit, request.form.get("kind"))
     if leaving.token_id is not None:
         ended = leaving.token_id
 
@@ -131,7 +154,7 @@ def sign_out(visit: Visit) -> Response:
             return ended
 
         visit.write(run, leaving)
-    response = see(url_for("web.landing"))
+    response = see(url_for("web.landing"), done="signed-out")
     auth.sign_out(response, auth.kind_of(leaving), visit.city.id)
     return response
 

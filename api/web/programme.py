@@ -20,7 +20,7 @@ from api.web.words import N_, say
 from ledger.book import statements
 from ledger.book.unit import Unit
 from ledger.chain import badges
-from ledger.errors import Refused, ValidationFailed
+from ledger.errors import NotFound, Refused, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import KIOSK
 from ledger.programme import activities, places, sheets
@@ -77,6 +77,20 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
     except (ValidationFailed, Refused) as refusal:
         return activity_page(visit, activity_id, form.refused(refusal)), 422
     return see(visit.address("steward_activity", activity_id=activity_id), done="session-opened")
+
+
+@web.get("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")
+@page("activity.write", door="desk")
+def session_end_ask(visit: Visit, activity_id: str, session_id: str) -> str:
+    """Ask before a session ends or goes: people may be on their way to it."""
+    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    session = next((one for one in view.sessions if one.session == session_id), None)
+    if session is None:
+        raise NotFound("session", session_id)
+    running = session == view.window
+    return render(
+        "steward/session_end.html", activity=view, session=session, running=running, arrivals=arrivals_of(visit, view)
+    )
 
 
 @web.post("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")

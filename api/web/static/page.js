@@ -84,6 +84,7 @@ async function poll(part) {
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
     const fresh = (await fetchPage(part.dataset.poll)).getElementById(part.id);
     if (fresh && fresh.dataset.state !== part.dataset.state) {
+      if ("reloads" in part.dataset) return location.reload();
       part.replaceWith(document.adoptNode(fresh));
       part = fresh;
       navigator.vibrate?.([80, 60, 80]);
