@@ -81,7 +81,7 @@ def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
     """What the screen says of those who came: a sentence, seats left, the latest times; or that it is closed."""
     if view.window is None:
         shut = say(N_("Not open just now"))
-        opening = f"{shut} · {when(view)}" if view.next_opens_at or view.daily_from else shut
+        opening = f"{shut}\n{when(view)}" if view.next_opens_at or view.daily_from else shut
         return {"closed": opening, "arrivals": shut, "seats": "", "latest": []}
     count, city = arrivals_of(visit, view), visit.city.id
     seats = view.window.seats

@@ -201,6 +201,9 @@ PLAINLY = {
 }
 """What people read of the refusals whose own words are for programs."""
 
+TITLES = {"method_not_allowed": N_("Begin again"), "idempotency_conflict": N_("Begin again")}
+"""And above them."""
+
 SIGNS = {
     "not_found": "search",
     "code_expired": "clock",
@@ -212,11 +215,33 @@ SIGNS = {
     "activity_closed": "today",
     "budget_exhausted": "treasury",
     "insufficient_funds": "wallet",
+    "out_of_stock": "offer",
+    "promotion_closed": "offer",
+    "shop_not_open": "shop",
+    "limit_reached": "check",
+    "redemption_ended": "check",
     "cap_reached": "check",
     "forbidden": "lock",
     "overloaded": "people",
 }
 """The sign of icons.svg beside a refusal; `warn` for the rest."""
+
+
+WORTH_ANOTHER_TRY = {"internal_error", "overloaded", "outcome_unknown"}
+"""Refusals that say nothing of what was asked for: it may be asked for again as it is."""
+
+ABOUT_PROMOTIONS = {
+    "out_of_stock",
+    "promotion_closed",
+    "shop_not_open",
+    "limit_reached",
+    "redemption_ended",
+    "redemption_expired",
+}
+"""Refusals after which a learner looks for another promotion rather than for an activity."""
+
+DONE_IN_THE_WALLET = {("cap_reached", "unsecured"), ("limit_reached", "pending")}
+"""Code and reason of refusals whose remedy, a recovery code or a reservation to cancel, is there."""
 
 
 def show_refusal(error: LedgerError) -> Answer:
@@ -241,11 +266,12 @@ def show_problem(problem: Problem) -> str:
     return render(
         "problem.html",
         problem={
-            "title": problem.titles[speech],
-            "detail": say(plainly) if plainly else problem.messages[speech],
+            "title": say(TITLES[problem.code]) if problem.code in TITLES else problem.titles[speech],
+            "detail": say(plainly) if plainly else words.flowing(problem.messages[speech]),
             "sign": SIGNS.get(problem.code, "warn"),
             "code": problem.code,
-            "steps": _steps(g.get("visit")),
+            "steps": _steps(g.get("visit"), problem),
+            "again": _again() if problem.code in WORTH_ANOTHER_TRY else None,
         },
     )
 
@@ -276,12 +302,24 @@ def _visit_of_path() -> Visit | None:
     return visit
 
 
-def _steps(visit: Visit | None) -> list[Step]:
+def _again() -> dict[str, Any] | None:
+    """The same request once more; a form keeps its key, so that it counts once even if it was done after all."""
+    if request.method == "GET":
+        return {"url": request.full_path.rstrip("?"), "fields": None}
+    if request.files or "key" not in request.form:
+        return None
+    return {"url": request.path, "fields": list(request.form.items(multi=True))}
+
+
+def _steps(visit: Visit | None, problem: Problem) -> list[Step]:
     if visit is None:
         return [Step(url_for("web.landing"), say(N_("Start page")))]
     if g.get("door") in ("shop", "desk") and visit.at_work.signed_in:
         return [Step(_home_of(visit, visit.at_work), say(N_("Back to my work")))]
     steps = [Step(visit.address("whats_on"), say(N_("See what's on")))]
+    if problem.code in ABOUT_PROMOTIONS:
+        steps = [Step(visit.address("promotions"), say(N_("See the promotions")))]
     if visit.learner.signed_in:
-        steps.append(Step(visit.address("wallet"), say(N_("My wallet"))))
+        first = (problem.code, problem.reason) in DONE_IN_THE_WALLET
+        steps.insert(0 if first else 1, Step(visit.address("wallet"), say(N_("My wallet"))))
     return steps

@@ -31,6 +31,7 @@ BREAK_HERE = "\N{ZERO WIDTH SPACE}"
 _UNKNOWN_WORD = re.compile("(?<=โปรโมชั่น)(?=[ก-ฮเ-ไ])")
 """Where a line may break after a word that browsers' Thai dictionaries lack: they would break inside the next one."""
 
+_TIGHT = re.compile(r"(?<=\d) (?=\S)|(?<=\.) (?=\d)")
 _COUNTED = re.compile(r"(?<!\S)(\d[\d.,]*) ")
 
 
@@ -85,6 +86,11 @@ def speech() -> str:
 def say(msgid: str, **params: Any) -> str:
     """A message in the language of the page."""
     return _UNKNOWN_WORD.sub(BREAK_HERE, services().catalogue.text(speech(), msgid, **params))
+
+
+def flowing(text: str) -> str:
+    """A sentence that was not made for a page: amounts, dates and times in it stay on one line."""
+    return _UNKNOWN_WORD.sub(BREAK_HERE, _TIGHT.sub(NO_BREAK, text))
 
 
 def field(thing: Any, stem: str) -> str:
