@@ -120,6 +120,7 @@ DESK_WAYS: Ways = (
         "activity",
         (
             "steward_activity",
+            "session_end_ask",
             "activity_new",
             "activity_create",
             "activity_change",
@@ -164,7 +165,7 @@ def context() -> dict[str, Any]:
         "static": shell.static,
         "new_key": shell.new_key,
         "ways": _ways(visit),
-        "for_learners": g.get("door") not in ("shop", "desk"),
+        "for_learners": g.get("door") not in ("shop", "desk", "kiosk"),
         "wallet_url": visit.address("wallet")
         if visit and hasattr(visit, "learner") and visit.learner.signed_in
         else "",

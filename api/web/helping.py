@@ -12,5 +12,5 @@ def help_page(visit: Visit) -> str:
     return render(
         "help.html",
         hold_minutes=visit.settings["hold_minutes"],
-        cap_minor=visit.settings["unsecured_cap_minor"],
+        helper={name: visit.settings.get(f"help_{name}", "") for name in ("phone", "th", "en")},
     )

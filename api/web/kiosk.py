@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from api.services import services
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, web
-from api.web.words import N_, clock, say
+from api.web.words import N_, clock, say, when
 from ledger.book import cities
 from ledger.people.roles import STEWARD
 from ledger.programme import activities, attendance, codes, posters
@@ -21,7 +21,7 @@ LATEST = 5
 
 
 @web.get("/c/<city>/kiosk/<activity_id>")
-@page("code.read", door="desk")
+@page("code.read", door="kiosk")
 def kiosk(visit: Visit, activity_id: str) -> Answer:
     """The screen with its first symbol; the page's script fetches the following ones."""
     code = current_code(visit, activity_id)
@@ -73,15 +73,22 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
     return attendance.in_session(visit.session, visit.city.id, view.id, view.window.session)
 
 
+def _seats(left: int) -> str:
+    return say(N_("{left} seats left"), left=left) if left > 0 else say(N_("All seats are taken"))
+
+
 def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
-    """What the screen says of those who came: a sentence, the seats that are left, the times of the last ones."""
+    """What the screen says of those who came: a sentence, seats left, the latest times; or that it is closed."""
     if view.window is None:
-        return {"arrivals": say(N_("Not open just now")), "seats": "", "latest": []}
+        shut = say(N_("Not open just now"))
+        opening = f"{shut}\n{when(view)}" if view.next_opens_at or view.daily_from else shut
+        return {"closed": opening, "arrivals": shut, "seats": "", "latest": []}
     count, city = arrivals_of(visit, view), visit.city.id
     seats = view.window.seats
     latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
     return {
+        "closed": "",
         "arrivals": say(N_("{count} have arrived"), count=count) if count else say(N_("Be the first to arrive")),
-        "seats": "" if seats is None else say(N_("{left} seats left"), left=max(0, seats - count)),
+        "seats": "" if seats is None else _seats(seats - count),
         "latest": [clock(at) for at in latest],
     }

@@ -11,7 +11,7 @@ from api import auth, problems
 from api.problems import Problem
 from api.services import CityFacts, services
 from api.web import words
-from api.web.shell import Answer, Visit, language, page, render, see, web
+from api.web.shell import Answer, Visit, language, page, render, says, see, web
 from api.web.words import N_, say
 from ledger.book import cities
 from ledger.book.unit import Unit
@@ -116,13 +116,36 @@ def link_open(visit: Visit, secret: str) -> Answer:
     return response
 
 
+says("signed-out", N_("You are signed out on this device."))
+
+
+@web.get("/c/<city>/sign-out")
+@page("city.read")
+def sign_out_ask(visit: Visit) -> Answer:
+    """Ask before a sign-in ends: only another one-time link brings it back."""
+    leaving = _leaving(visit, request.args.get("kind"))
+    if not leaving.signed_in:
+        return see(url_for("web.landing"))
+    g.door = "shop" if leaving is visit.shop else "desk"
+    return render(
+        "sign_out.html",
+        kind=auth.kind_of(leaving),
+        role_name=role_names(leaving.roles),
+        subject_name=_subject_name(visit, leaving.roles, leaving.subject),
+        back_url=_home_of(visit, leaving),
+    )
+
+
+def _leaving(visit: Visit, kind: str | None) -> Principal:
+    known = {auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk}
+    return known.get(kind or auth.STAFF, visit.staff)
+
+
 @web.post("/c/<city>/sign-out")
 @page("city.read")
 def sign_out(visit: Visit) -> Response:
     """End one sign-in of a shop, a kiosk or staff on this device, here and in the register of sign-ins."""
-    kind = request.form.get("kind", auth.STAFF)
-    known = {auth.STAFF: visit.staff, auth.SHOP: visit.shop, auth.KIOSK: visit.kiosk}
-    leaving = known.get(kind, visit.staff)
+    leaving = _leaving(visit, request.form.get("kind"))
     if leaving.token_id is not None:
         ended = leaving.token_id
 
@@ -131,7 +154,7 @@ def sign_out(visit: Visit) -> Response:
             return ended
 
         visit.write(run, leaving)
-    response = see(url_for("web.landing"))
+    response = see(url_for("web.landing"), done="signed-out")
     auth.sign_out(response, auth.kind_of(leaving), visit.city.id)
     return response
 
@@ -178,6 +201,9 @@ PLAINLY = {
 }
 """What people read of the refusals whose own words are for programs."""
 
+TITLES = {"method_not_allowed": N_("Begin again"), "idempotency_conflict": N_("Begin again")}
+"""And above them."""
+
 SIGNS = {
     "not_found": "search",
     "code_expired": "clock",
@@ -189,11 +215,33 @@ SIGNS = {
     "activity_closed": "today",
     "budget_exhausted": "treasury",
     "insufficient_funds": "wallet",
+    "out_of_stock": "offer",
+    "promotion_closed": "offer",
+    "shop_not_open": "shop",
+    "limit_reached": "check",
+    "redemption_ended": "check",
     "cap_reached": "check",
     "forbidden": "lock",
     "overloaded": "people",
 }
 """The sign of icons.svg beside a refusal; `warn` for the rest."""
+
+
+WORTH_ANOTHER_TRY = {"internal_error", "overloaded", "outcome_unknown"}
+"""Refusals that say nothing of what was asked for: it may be asked for again as it is."""
+
+ABOUT_PROMOTIONS = {
+    "out_of_stock",
+    "promotion_closed",
+    "shop_not_open",
+    "limit_reached",
+    "redemption_ended",
+    "redemption_expired",
+}
+"""Refusals after which a learner looks for another promotion rather than for an activity."""
+
+DONE_IN_THE_WALLET = {("cap_reached", "unsecured"), ("limit_reached", "pending")}
+"""Code and reason of refusals whose remedy, a recovery code or a reservation to cancel, is there."""
 
 
 def show_refusal(error: LedgerError) -> Answer:
@@ -218,11 +266,12 @@ def show_problem(problem: Problem) -> str:
     return render(
         "problem.html",
         problem={
-            "title": problem.titles[speech],
-            "detail": say(plainly) if plainly else problem.messages[speech],
+            "title": say(TITLES[problem.code]) if problem.code in TITLES else problem.titles[speech],
+            "detail": say(plainly) if plainly else words.flowing(problem.messages[speech]),
             "sign": SIGNS.get(problem.code, "warn"),
             "code": problem.code,
-            "steps": _steps(g.get("visit")),
+            "steps": _steps(g.get("visit"), problem),
+            "again": _again() if problem.code in WORTH_ANOTHER_TRY else None,
         },
     )
 
@@ -253,12 +302,24 @@ def _visit_of_path() -> Visit | None:
     return visit
 
 
-def _steps(visit: Visit | None) -> list[Step]:
+def _again() -> dict[str, Any] | None:
+    """The same request once more; a form keeps its key, so that it counts once even if it was done after all."""
+    if request.method == "GET":
+        return {"url": request.full_path.rstrip("?"), "fields": None}
+    if request.files or "key" not in request.form:
+        return None
+    return {"url": request.path, "fields": list(request.form.items(multi=True))}
+
+
+def _steps(visit: Visit | None, problem: Problem) -> list[Step]:
     if visit is None:
         return [Step(url_for("web.landing"), say(N_("Start page")))]
     if g.get("door") in ("shop", "desk") and visit.at_work.signed_in:
         return [Step(_home_of(visit, visit.at_work), say(N_("Back to my work")))]
     steps = [Step(visit.address("whats_on"), say(N_("See what's on")))]
+    if problem.code in ABOUT_PROMOTIONS:
+        steps = [Step(visit.address("promotions"), say(N_("See the promotions")))]
     if visit.learner.signed_in:
-        steps.append(Step(visit.address("wallet"), say(N_("My wallet"))))
+        first = (problem.code, problem.reason) in DONE_IN_THE_WALLET
+        steps.insert(0 if first else 1, Step(visit.address("wallet"), say(N_("My wallet"))))
     return steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from flask import request
@@ -29,6 +29,7 @@ from ledger.programme import activities, places
 from ledger.programme.views import ActivityView
 
 PAGE = 30
+SOON = timedelta(days=7)
 says("secured", N_("Good. Your recovery code counts as written down."))
 says("recovered", N_("Your wallet is here. The old sign-in has ended."))
 says("joined", N_("Your wallet is open."))
@@ -144,20 +145,30 @@ def promotion(visit: Visit, promotion_id: str) -> str:
 @web.get("/c/<city>/wallet")
 @page("learner.secure", door="wallet")
 def wallet(visit: Visit) -> Answer:
-    """The learner's wallet: balance, what is reserved, what came and went, each line with its receipt."""
+    """The learner's wallet: balance, what ends soon, what came and went, each line with its receipt."""
     learner = visit.learner.subject or ""
     cursor = asked_whole("cursor")
     account = learners.account_of(learner)
     found = statements.statement(visit.session, visit.city.id, account, cursor=cursor, limit=PAGE)
     own = receipts.of_learner(visit.session, visit.city.id, learner, visit.now).items
+    balance = accounts.balance(visit.session, visit.city.id, account)
+    ending = offers.ending(
+        visit.session,
+        visit.city.id,
+        visit.now,
+        visit.now + SOON,
+        learner=learner,
+        affordable_minor=balance.available_minor,
+    )
     shown = render(
         "learner/wallet.html",
-        balance=balance_of(visit),
+        balance=balance,
         days=_by_day(statement_lines(visit, found.items)),
         addresses=_receipts_of(visit, own),
         next_url=visit.address("wallet", cursor=found.next) if found.next else None,
         first_page=cursor is None,
         pending=[one for one in own if one.state == "pending"],
+        ending=ending,
         has_chain=bool(bridges.all_(visit.session, visit.city.id)),
         **secrets_of(visit),
     )

@@ -85,6 +85,20 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
     return see(visit.address("steward_activity", activity_id=activity_id), done="session-opened")
 
 
+@web.get("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")
+@page("activity.write", door="desk")
+def session_end_ask(visit: Visit, activity_id: str, session_id: str) -> str:
+    """Ask before a session ends or goes: people may be on their way to it."""
+    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    session = next((one for one in view.sessions if one.session == session_id), None)
+    if session is None:
+        raise NotFound("session", session_id)
+    running = session == view.window
+    return render(
+        "steward/session_end.html", activity=view, session=session, running=running, arrivals=arrivals_of(visit, view)
+    )
+
+
 @web.post("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")
 @page("activity.write", door="desk")
 def session_end(visit: Visit, activity_id: str, session_id: str) -> Answer:

@@ -21,7 +21,7 @@ from functools import cache, wraps
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
 from api import addresses, auth, i18n, writing
@@ -211,8 +211,11 @@ def _own_path() -> str:
     """The address that shows this page again: an answer to a form is shown at the page the form stood on."""
     came_from = urlsplit(request.referrer or "")
     here = request.path
-    if request.method not in auth.SAFE_METHODS and came_from.netloc == request.host:
-        here = unquote(came_from.path)
+    if request.method not in auth.SAFE_METHODS:
+        if came_from.netloc == request.host:
+            here = unquote(came_from.path)
+        elif not current_app.url_map.bind(request.host).test(here, "GET"):
+            here = url_for("web.landing")
     # Browsers take `//name` and `/\\name` for another host, and anybody may make up an address that is not found here.
     return "/" + quote(here.lstrip("/\\"))
 

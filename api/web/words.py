@@ -31,6 +31,7 @@ BREAK_HERE = "\N{ZERO WIDTH SPACE}"
 _UNKNOWN_WORD = re.compile("(?<=โปรโมชั่น)(?=[ก-ฮเ-ไ])")
 """Where a line may break after a word that browsers' Thai dictionaries lack: they would break inside the next one."""
 
+_TIGHT = re.compile(r"(?<=\d) (?=\S)|(?<=\.) (?=\d)")
 _COUNTED = re.compile(r"(?<!\S)(\d[\d.,]*) ")
 
 
@@ -88,6 +89,11 @@ def speech() -> str:
 def say(msgid: str, **params: Any) -> str:
     """A message in the language of the page."""
     return _UNKNOWN_WORD.sub(BREAK_HERE, services().catalogue.text(speech(), msgid, **params))
+
+
+def flowing(text: str) -> str:
+    """A sentence that was not made for a page: amounts, dates and times in it stay on one line."""
+    return _UNKNOWN_WORD.sub(BREAK_HERE, _TIGHT.sub(NO_BREAK, text))
 
 
 def field(thing: Any, stem: str) -> str:
@@ -183,6 +189,16 @@ def hours(starts_at: datetime, ends_at: datetime) -> str:
     return whole(f"{clock(starts_at).removesuffix(f'{NO_BREAK}น.')}–{'24' + end[2:] if end[:5] == '00:00' else end}")
 
 
+def soon(at: datetime) -> str:
+    """An instant of the next days: `today, 18:00`, `tomorrow, 18:00`, else the date and the time."""
+    days = (date_of(at) - date_of(g.visit.now)).days
+    if days == 0:
+        return say(N_("today, {time}"), time=clock(at))
+    if days == 1:
+        return say(N_("tomorrow, {time}"), time=clock(at))
+    return dt(at)
+
+
 def span(starts_at: datetime, ends_at: datetime) -> str:
     """From one instant to another; the date once where it is the same."""
     zone = g.visit.city.zone
@@ -224,18 +240,24 @@ def fours(code: str) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A statement's line in words. `attended` says that it rewards a check-in, which has a receipt of its own.
+    """A statement's line in words: the kind of the entry, and what it was for where that is known.
 
-    `posted_minor` is the balance after it.
+    `attended` says that it rewards a check-in, which has a receipt of its own. `posted_minor` is the balance after it.
     """
 
     entry: int
     at: datetime
-    what: str
+    kind: str
+    noun: str
     amount_minor: int
     held_change_minor: int
     attended: bool = False
     posted_minor: int = 0
+
+    @property
+    def what(self) -> str:
+        """The kind and what it was for, in one."""
+        return f"{self.kind}: {self.noun}" if self.noun else self.kind
 
 
 def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
@@ -248,7 +270,8 @@ def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
         Line(
             line.entry,
             line.at,
-            _what(visit, line, first, known),
+            kind(line.kind),
+            _noun(visit, line, first, known),
             line.amount_minor,
             line.held_change_minor,
             line.kind == "reward" and "session" in line.ref,
@@ -258,10 +281,10 @@ def statement_lines(visit: Visit, lines: Iterable[StatementLine]) -> list[Line]:
     ]
 
 
-def _what(
+def _noun(
     visit: Visit, line: StatementLine, first: dict[int, dict[str, Any]], known: dict[tuple[str, str], str]
 ) -> str:
-    """The kind of an entry and what it was for; a later entry of a case says it by the case's first."""
+    """What an entry was for, or nothing; a later entry of a case says it by the case's first."""
     ref = first[line.ref["origin"]] if "origin" in line.ref else line.ref
     for noun, find in _NOUNS.items():
         if noun in ref:
@@ -271,12 +294,12 @@ def _what(
                     known[place] = find(visit, place[1])
                 except NotFound:
                     known[place] = place[1]
-            return f"{kind(line.kind)}: {known[place]}"
+            return known[place]
     if line.counterparty.startswith("budget:"):
-        return f"{kind(line.kind)}: {_activity(visit, line.counterparty.removeprefix('budget:'))}"
+        return _activity(visit, line.counterparty.removeprefix("budget:"))
     if line.counterparty.startswith("shop:"):
-        return f"{kind(line.kind)}: {_shop(visit, line.counterparty.removeprefix('shop:'))}"
-    return kind(line.kind)
+        return _shop(visit, line.counterparty.removeprefix("shop:"))
+    return ""
 
 
 def _activity(visit: Visit, identifier: str) -> str:
@@ -307,6 +330,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "day": day,
     "date_of": date_of,
     "near_day": near_day,
+    "soon": soon,
     "span": span,
     "when": when,
     "kind": kind,

@@ -43,6 +43,8 @@ from ledger.city.specs import (
     SessionSpec,
     ShopSpec,
 )
+from ledger.commerce import phones
+from ledger.errors import ValidationFailed
 
 __all__ = [
     "ActivitySpec",
@@ -188,7 +190,17 @@ def _settings(table: Fields) -> CitySettings:
         rewards_per_day=table.whole("rewards_per_day"),
         hold_minutes=table.whole("hold_minutes", 1, 24 * 60),
         assurance_caps=AssuranceCaps(*amounts),
+        help_phone=_phone(table, "help_phone"),
+        help_th=table.optional_text("help_th"),
+        help_en=table.optional_text("help_en"),
     )
+
+
+def _phone(table: Fields, field: str) -> str:
+    try:
+        return phones.national(field, table.optional_text(field))
+    except ValidationFailed:
+        raise table.error(field, "give a whole Thai number, e.g. +6643123456") from None
 
 
 def _grant(table: Fields) -> GrantSpec:

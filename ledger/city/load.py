@@ -1,8 +1,8 @@
 """Loading a city file: the file's values become rows, accounts and log entries, through the domain functions.
 
-Loading again adds what is new and leaves what is there, whatever people have changed since. Samples (shops,
-promotions, activities, the grant that funds them) come only on request; a sample's budget is filled up again
-when it runs low, so that whoever tries the product can always earn.
+Loading again adds what is new and leaves what is there, whatever people have changed since; only whom one asks for
+help is what the file says now. Samples (shops, promotions, activities, the grant that funds them) come only on
+request; a sample's budget is filled up again when it runs low, so that whoever tries the product can always earn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ledger.programme.places import NewDistrict, NewPlace
 from ledger.programme.policy import Policy
 
 INSTITUTIONS = ("issuance", "treasury", "expired", "settled")
+HELP = "help_"
 LOW_SHARE = 10
 """A sample budget is filled up when less than one part in so many is left."""
 
@@ -46,7 +47,12 @@ def load(writer: Writer, file: CityFile, *, samples: bool) -> str:
 def _create_city(writer: Writer, file: CityFile) -> None:
     writer.keys.create(file.id)
     with writer.database.write() as session:
-        if session.get(City, file.id) is not None:
+        known = session.get(City, file.id)
+        if known is not None:
+            # Whom one asks for help has no other home than the file; everything else stays as it is.
+            rules = {name: value for name, value in known.settings.items() if not name.startswith(HELP)}
+            known.settings = {**rules, **_help_of(file)}
+            session.commit()
             return
         city = City(
             id=file.id,
@@ -63,6 +69,10 @@ def _create_city(writer: Writer, file: CityFile) -> None:
         cities.create(session, city)
         seal.seal_empty(session, city, writer.keys.get(city))
         session.commit()
+
+
+def _help_of(file: CityFile) -> dict[str, object]:
+    return {name: value for name, value in file.settings.as_dict().items() if name.startswith(HELP)}
 
 
 def _curricula(file: CityFile) -> list[dict[str, object]]:

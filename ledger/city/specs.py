@@ -27,16 +27,23 @@ class AssuranceCaps:
 
 @dataclass(frozen=True)
 class CitySettings:
-    """The rules that hold all over the city. `rewards_per_day` counts one learner's rewards in a local day."""
+    """The rules that hold all over the city, and whom one asks.
+
+    `rewards_per_day` counts one learner's rewards in a local day. `help_phone` is a Thai number in the national form;
+    `help_th` and `help_en` say who answers, when, or how else one reaches them.
+    """
 
     unsecured_cap_minor: int
     rewards_per_day: int
     hold_minutes: int
     assurance_caps: AssuranceCaps
+    help_phone: str = ""
+    help_th: str = ""
+    help_en: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as the city's row keeps them."""
-        return asdict(self)
+        """The settings as the city's row keeps them; a word that is not given is left out."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ Bounds: `SHOP_LIMIT` promotions that are not paused in one shop, `TITLE_LIMIT` a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from typing import Literal, TypeAlias, TypeVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Text, func, or_, select
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Row, Text, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book.unit import Unit
@@ -34,6 +35,7 @@ TITLE_LIMIT = 120
 BENEFIT_LIMIT = 400
 COUNT_LIMIT = 1_000_000
 LIST_LIMIT = 1_000
+ENDING_LIMIT = 5
 
 
 class Promotion(Base):
@@ -258,10 +260,29 @@ def list_(
         current = or_(Promotion.ends_at.is_(None), Promotion.ends_at > now)
         query = query.where(Shop.state == APPROVED, Promotion.state == ACTIVE, current)
     rows = session.execute(query.order_by(Promotion.price_minor, Promotion.id).limit(LIST_LIMIT)).all()
-    bounded = [promotion.id for promotion, _ in rows if promotion.stock is not None]
-    counts = standing.taken(session, city, bounded, now)
-    views = [_view(promotion, its_shop, counts.get(promotion.id, 0), now) for promotion, its_shop in rows]
-    return sorted(views, key=lambda view: _ORDER.index(view.status))
+    return sorted(_views(session, city, rows, now), key=lambda view: _ORDER.index(view.status))
+
+
+def ending(
+    session: Session, city: str, now: datetime, before: datetime, *, learner: str, affordable_minor: int
+) -> list[PromotionView]:
+    """What a learner could have now and no more at the instant `before`: the first to end first, a handful.
+
+    Left out is what costs more than `affordable_minor`, what is gone, and what the learner has had as often as one may.
+    """
+    query = (
+        select(Promotion, Shop)
+        .join(Shop, (Shop.city == Promotion.city) & (Shop.id == Promotion.shop))
+        .where(Promotion.city == city, Promotion.state == ACTIVE, Promotion.price_minor <= affordable_minor)
+        .where(Shop.state == APPROVED, Promotion.ends_at > now, Promotion.ends_at <= before)
+        .order_by(Promotion.ends_at, Promotion.id)
+        .limit(LIST_LIMIT)
+    )
+    views = [view for view in _views(session, city, session.execute(query).all(), now) if view.open]
+    limited = [view.id for view in views if view.per_learner is not None]
+    had = standing.taken(session, city, limited, now, learner)
+    within = [view for view in views if view.per_learner is None or had.get(view.id, 0) < view.per_learner]
+    return within[:ENDING_LIMIT]
 
 
 def find(session: Session, city: str, promotion_id: str) -> Promotion:
@@ -323,6 +344,13 @@ def _check_room(unit: Unit, shop: str) -> None:
     )
     if (unit.session.scalar(query) or 0) >= SHOP_LIMIT:
         raise Refused("limit_reached", "promotions", limit=SHOP_LIMIT)
+
+
+def _views(session: Session, city: str, rows: Iterable[Row[Promotion, Shop]], now: datetime) -> list[PromotionView]:
+    rows = list(rows)
+    bounded = [promotion.id for promotion, _ in rows if promotion.stock is not None]
+    counts = standing.taken(session, city, bounded, now)
+    return [_view(promotion, shop, counts.get(promotion.id, 0), now) for promotion, shop in rows]
 
 
 def _view(promotion: Promotion, shop: Shop, taken: int, now: datetime) -> PromotionView:

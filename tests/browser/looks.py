@@ -83,6 +83,8 @@ DESK = (
     "steward/figures",
     "steward/figures?weeks=52&district=mueang-khon-kaen",
     f"kiosk/{KIOSK}",
+    "steward/activities/living-museum/sessions/meeting/end",
+    "sign-out?kind=staff",
 )
 SHOP = (
     "shop/",
@@ -99,6 +101,7 @@ SHOP = (
     "shop/statement/print",
     "shop/tokens",
     "shop/about",
+    "sign-out?kind=shop",
 )
 PAGES = {"stranger": PUBLIC, "learner": LEARNER, "steward": DESK, "shop": SHOP}
 """Addresses below a city's, by who looks at them."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from playwright.sync_api import Page, Route, expect
 
+from ledger.book import transfers
+from ledger.book.unit import Unit
+from ledger.people import tokens
+from ledger.people.roles import Principal
+from ledger.programme import activities
+from ledger.programme.activities import NewActivity
+from ledger.programme.policy import Policy
+from tests import counts
 from tests.browser.covering import Look, in_looks
 from tests.browser.looks import check_with_axe
-from tests.browser.site import CITY, KIOSK, LAPTOP, PHONE, Site, read_symbols
+from tests.browser.scene import opened
+from tests.browser.site import CITY, KIOSK, LAPTOP, PATIENCE_MS, PHONE, Person, Site, read_symbols
 
 ROTATION = "00:40"
 """Longer than a code is shown, minutes and seconds."""
@@ -57,6 +67,105 @@ def test_the_screen_comes_back_by_itself(site: Site) -> None:
     steward.page.unroute(SOURCE, cut)
     expect(steward.page.locator("#trouble")).to_be_hidden()
     expect(steward.page.locator("#symbol path")).not_to_have_attribute("d", first)
+
+
+def check_in(site: Site, page: Page) -> Person:
+    """Somebody new scans the screen and joins."""
+    (symbol,) = read_symbols(page.screenshot())
+    learner = site.person()
+    learner.page.goto(site.server.url + "/q/" + symbol.rpartition("/q/")[2])
+    learner.page.locator("main form button").click()
+    return learner
+
+
+def test_it_goes_on_by_itself_and_through_a_cut(site: Site) -> None:
+    """Rotation after rotation another symbol stands there, each readable, and a phone is taken in by the last.
+
+    When the network goes the screen says so below a symbol that still serves; when it is back all is as before.
+    """
+    kiosk = site.worker("--role", "kiosk", "--activity", KIOSK)
+    page = kiosk.page
+    shape, seen = page.locator("#symbol path"), set(read_symbols(page.screenshot()))
+    for _ in range(4 if counts.is_long() else 1):
+        expect(shape).not_to_have_attribute("d", shape.get_attribute("d") or "", timeout=2 * PATIENCE_MS)
+        seen |= set(read_symbols(page.screenshot()))
+        expect(page.locator("#trouble")).to_be_hidden()
+    assert len(seen) == (5 if counts.is_long() else 2)
+    expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
+    kiosk.cut_off()
+    expect(page.locator("#trouble")).to_be_visible()
+    kiosk.reconnect()
+    expect(page.locator("#trouble")).to_be_hidden()
+    assert len(read_symbols(page.screenshot())) == 1
+
+
+def test_seats_and_arrivals_are_told_until_it_closes(site: Site) -> None:
+    """The seats go down to none and the times of arrival come without a reload; closed, there is nothing to scan."""
+    system = Principal.system(CITY)
+
+    def stage(unit: Unit) -> str:
+        policy = Policy(1_000)
+        new = NewActivity(id="small", place="city-gate", name_th="วง", name_en="Ring", mode="kiosk", policy=policy)
+        activities.create(unit, system, new)
+        unit.flush()
+        transfers.post(unit, "fund", "treasury", "budget:small", 10_000, actor="system")
+        begin, end = unit.now - timedelta(hours=1), unit.now + timedelta(hours=1)
+        return activities.add_session(unit, system, "small", begin, end, 2).session
+
+    with opened(site) as installation:
+        session = installation.writer.run(CITY, stage)
+    page = site.worker("--role", "kiosk", "--activity", "small", language="en").page
+    expect(page.locator("#seats")).to_have_text("2 seats left")
+    expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
+    expect(page.locator("#seats")).to_have_text("1 seats left")
+    expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
+    expect(page.locator("#seats")).to_have_text("All seats are taken")
+    expect(page.locator("#latest")).to_have_text(re.compile(r"\d\d:\d\d · \d\d:\d\d"))
+    with opened(site) as installation:
+        installation.writer.run(CITY, lambda unit: activities.end_session(unit, system, "small", session))
+    expect(page.locator("#closed")).to_contain_text("Not open just now")
+    assert read_symbols(page.screenshot()) == []
+
+
+def test_a_screen_whose_sign_in_has_ended_says_so(site: Site) -> None:
+    """Within seconds it tells what to do, shows no symbol, and a new one-time link brings it back."""
+    kiosk = site.worker("--role", "kiosk", "--activity", KIOSK, language="en")
+    expect(kiosk.page.locator("#symbol svg")).to_be_visible()
+    with opened(site) as installation:
+        installation.writer.run(CITY, lambda unit: tokens.revoke_all(unit, "kiosk", KIOSK))
+    expect(kiosk.page.locator("h1")).to_have_text("This screen is no longer signed in")
+    assert read_symbols(kiosk.page.screenshot()) == []
+    check_with_axe(kiosk.page)
+    printed = site.deployment.here("link create", "--city", CITY, "--role", "kiosk", "--activity", KIOSK).split()[-1]
+    kiosk.page.goto(f"{site.server.url}/l/{printed.rpartition('/l/')[2]}")
+    kiosk.page.locator("main form button").click()
+    expect(kiosk.page.locator("#symbol svg")).to_be_visible()
+
+
+SPY = """
+    window.locks = [];
+    const request = navigator.wakeLock.request.bind(navigator.wakeLock);
+    navigator.wakeLock.request = async (kind) => { const lock = await request(kind); locks.push(lock); return lock; };
+"""
+
+
+def test_the_browser_really_holds_the_screen_awake_and_fills_it(site: Site) -> None:
+    """The lock is granted, is asked for again when it was lost, and the button fills the screen and goes."""
+    page = site.worker("--role", "kiosk", "--activity", KIOSK).page
+    page.add_init_script(SPY)
+    page.reload()
+    page.wait_for_function("locks.length === 1 && !locks[0].released")
+    expect(page.locator("#awake")).to_be_hidden()
+    page.evaluate("locks[0].release()")
+    expect(page.locator("#awake")).to_be_visible()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("locks.length === 2 && !locks[1].released")
+    expect(page.locator("#awake")).to_be_hidden()
+    page.locator("#full").click()
+    page.wait_for_function("document.fullscreenElement !== null")
+    expect(page.locator("#full")).to_be_hidden()
+    page.evaluate("document.exitFullscreen()")
+    expect(page.locator("#full")).to_be_visible()
 
 
 def test_a_symbol_that_has_ended_is_never_shown(site: Site) -> None:

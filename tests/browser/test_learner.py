@@ -109,7 +109,9 @@ def test_what_is_on_can_be_found_by_time_and_by_place(site: Site) -> None:
     page = site.person(LAPTOP, "en").page
     page.goto(f"{site.home}/")
     expect(page.locator("h2.section").first).to_have_text("Open now")
-    expect(page.locator("h2.section + .grid").first.locator(".open-word")).to_have_count(2)
+    first = page.locator("h2.section + .grid").first
+    assert first.locator("li.card").count() >= 2, "at any hour"
+    expect(first.locator(".open-word")).to_have_count(first.locator("li.card").count())
     page.get_by_role("link", name="By place").click()
     stops = page.locator(".road .stop-name a")
     expect(stops).to_have_count(7)

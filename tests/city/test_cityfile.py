@@ -139,6 +139,8 @@ MISTAKES = [
     ("rewards_per_day = 20", "rewards_per_day = 0", "[settings]", "rewards_per_day"),
     ("hold_minutes = 10", 'hold_minutes = "10"', "[settings]", "hold_minutes"),
     ("unsecured_cap_minor = 10000", "unsecured_cap_minor = -1", "[settings]", "unsecured_cap_minor"),
+    ("hold_minutes = 10", 'hold_minutes = 10\nhelp_phone = "+6643"', "[settings]", "help_phone"),
+    ("hold_minutes = 10", 'hold_minutes = 10\nhelp_th = " "', "[settings]", "help_th"),
     ("kiosk = 5000", "kiosk = 500", "[settings] assurance_caps", "kiosk"),
     (", double = 20000", "", "[settings] assurance_caps", "double"),
     (", double = 20000", ", double = 20000, triple = 1", "[settings] assurance_caps", "triple"),
@@ -314,6 +316,17 @@ def test_settings_and_policy_are_given_as_the_rows_keep_them(khon_kaen: CityFile
         "max_per_day": 1,
         "code_once": False,
     }
+
+
+def test_a_city_may_say_whom_people_call() -> None:
+    """The number is kept in the national form, however it is written; what is not given is left out."""
+    given = CITY.replace(
+        "hold_minutes = 10", 'hold_minutes = 10\nhelp_phone = "+66 43 123 456"\nhelp_en = "On weekdays"'
+    )
+    settings = load(given).settings.as_dict()
+    assert settings["help_phone"] == "043123456"
+    assert settings["help_en"] == "On weekdays"
+    assert "help_th" not in settings
 
 
 def test_a_whole_city_is_read_into_values() -> None:

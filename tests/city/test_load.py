@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ def test_loading_again_changes_nothing(writer: Writer) -> None:
     with writer.database.read() as session:
         report = audit.audit(session, CITY, writer.keys.get(cities.get(session, CITY)))
     assert report.ok, report.text()
+
+
+def test_whom_people_call_is_what_the_file_says_now(writer: Writer) -> None:
+    """A number comes, changes and goes with the file; the rules beside it stay as they are."""
+    file = _khon_kaen()
+    for phone in ("", "043123456", "0812345678", ""):
+        load(writer, replace(file, settings=replace(file.settings, help_phone=phone, hold_minutes=11)), samples=False)
+        file = replace(file, settings=replace(file.settings, rewards_per_day=1))
+        with writer.database.read() as session:
+            settings = cities.get(session, CITY).settings
+        assert settings.get("help_phone", "") == phone
+        assert (settings["hold_minutes"], settings["rewards_per_day"]) == (11, 20)
 
 
 def _khon_kaen() -> cityfile.CityFile:

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.commerce import promotions
 from ledger.commerce.promotions import NewPromotion
+from ledger.people.roles import Principal
 from tests.commerce.street import ANONYMOUS, STEWARD, Street, refused
 from tests.factories import CITY, START
 
@@ -120,6 +121,51 @@ def test_the_open_come_first_and_the_hidden_do_not_show(street: Street) -> None:
     refused("not_found", street.show, hidden)
     street.clock.advance(hours=1)
     assert _list(street)[0] == ("gone", "open"), "the reservation has run out, its unit is back"
+
+
+def _ending(street: Street, learner: Principal, affordable_minor: int = 1_000, days: int = 7) -> list[str]:
+    now = street.clock.now
+    with street.installation.read() as session:
+        found = promotions.ending(
+            session,
+            CITY,
+            now,
+            now + timedelta(days=days),
+            learner=learner.subject or "",
+            affordable_minor=affordable_minor,
+        )
+    return [promotion.id for promotion in found]
+
+
+def test_what_ends_soon_and_is_within_reach(street: Street) -> None:
+    """The first to end first; not what ends later or never, costs more, is gone, paused, to come or used up by me."""
+    street.shop()
+    street.shop("waiting", approved=False)
+    mine, other = street.learner(), street.learner()
+    day = timedelta(days=1)
+    for id_, price, ends in (("later", 100, 6 * day), ("sooner", 1_000, HOUR), ("edge", 100, 7 * day)):
+        street.promotion(id=id_, price_minor=price, ends_at=START + ends)
+    street.promotion(id="endless")
+    street.promotion(id="far", ends_at=START + 7 * day + HOUR)
+    street.promotion(id="dear", price_minor=1_001, ends_at=START + day)
+    street.promotion(id="coming", starts_at=START + HOUR, ends_at=START + day)
+    street.promotion("waiting", id="unseen", ends_at=START + day)
+    street.change(street.promotion(id="paused", ends_at=START + day), state="paused")
+    street.reserve(other, street.promotion(id="gone", stock=1, ends_at=START + day))
+    street.reserve(mine, street.promotion(id="once", per_learner=1, ends_at=START + 2 * HOUR))
+    assert _ending(street, mine) == ["sooner", "later", "edge"]
+    assert _ending(street, other) == ["sooner", "once", "later", "edge"]
+    assert _ending(street, mine, affordable_minor=999, days=6) == ["later"]
+    street.clock.advance(hours=1)
+    assert "sooner" not in _ending(street, mine), "at its last instant it is over"
+
+
+def test_only_the_first_to_end_are_told(street: Street) -> None:
+    """A wallet lists a handful, whatever the street offers."""
+    street.shop()
+    for hours in range(promotions.ENDING_LIMIT + 1, 0, -1):
+        street.promotion(id=f"in-{hours}", ends_at=START + hours * HOUR)
+    assert _ending(street, street.learner()) == [f"in-{n}" for n in range(1, promotions.ENDING_LIMIT + 1)]
 
 
 def test_a_shop_has_only_so_many_promotions(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.extract import extract_from_dir
 
+from api import problems
 from api.i18n import LANGUAGES, Catalogue
+from api.web import landing
+from ledger.errors import LedgerError, OutcomeUnknown, Overloaded, Refused
 from ledger.people.roles import PERMISSIONS
 from tests.web.conftest import HOME, Town
 from tests.web.test_chain import crossers, ticket
 from tests.web.test_redeeming import reserve
-from tests.web.visitor import Page, Visitor
+from tests.web.visitor import Page, Visitor, read
 
 WEB = Path(__file__).parents[2] / "api" / "web"
 PROBLEMS = "problems.po"
@@ -146,6 +150,27 @@ def test_every_page_of_a_city_declares_its_permission(town: Town) -> None:
     declared = {name: getattr(view, "permission", None) for name, view in views.items()}
     assert {name for name, permission in declared.items() if permission is None} == undeclared
     assert {declared[name] for name in views.keys() - undeclared} <= set(PERMISSIONS)
+
+
+def shown(town: Town, error: LedgerError, **asked: Any) -> Page:
+    """The page of a refusal of a request."""
+    with town.app.test_request_context(f"{HOME}/promotions/coffee/reserve?lang=en", **asked):
+        html = landing.show_problem(problems.describe(error, "en", None))
+    return read("/", 503, html)
+
+
+def test_what_was_not_done_can_be_asked_for_again(town: Town) -> None:
+    """A form comes back with its fields and its key, so that it counts once; what a rule refuses does not."""
+    sent = {"method": "POST", "data": {"key": "k" * 20, "amount": "3"}}
+    for error in (Overloaded(), OutcomeUnknown()):
+        form = shown(town, error, **sent).form("/reserve")
+        assert form.fields == {"key": "k" * 20, "amount": "3"}
+        assert form.method == "post"
+    assert shown(town, Overloaded()).links.count(f"{HOME}/promotions/coffee/reserve?lang=en") == 1
+    assert not shown(town, Refused("out_of_stock"), **sent).forms
+    assert not shown(town, Overloaded(), method="POST", data={"amount": "3"}).forms, (
+        "without a key it might count twice"
+    )
 
 
 def messages() -> set[str]:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from ledger.book import cities
+from ledger.book.unit import Unit
+from ledger.commerce import promotions
+from ledger.commerce.promotions import NewPromotion
+from ledger.people.roles import Principal
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
 
@@ -15,6 +23,40 @@ def test_the_wallet_shows_what_came_and_went(town: Town) -> None:
     receipt = learner.get(next(link for link in page.links if "/received/" in link))
     entry = next(link for link in receipt.links if "/audit/entries/" in link)
     assert "learner:~" in learner.get(entry).text
+
+
+def test_the_wallet_says_what_ends_soon(town: Town) -> None:
+    """A reservation leads to its code, a promotion that ends within a week to its page; tokens do not end at all."""
+    now = town.installation.clock.now
+    for id_, days in (("tea", 2), ("soup", 8)):
+        new = NewPromotion("cafe", id_, 100, f"The {id_}", ends_at=now + timedelta(days=days), id=id_)
+        town.installation.run(lambda unit, new=new: promotions.create(unit, Principal.system(CITY), new))  # type: ignore[misc]
+    learner = town.learner()
+    before = learner.get(f"{HOME}/wallet?lang=en")
+    assert "Your tokens never expire." in before.text
+    assert "The tea" in before.text
+    assert "The soup" not in before.text
+    reserved = learner.send(learner.get(f"{HOME}/promotions/coffee").form("/reserve"))
+    after = learner.get(f"{HOME}/wallet")
+    assert after.text.index("Expiring soon") < after.text.index("Coffee") < after.text.index("The tea")
+    assert urlsplit(reserved.address).path in after.links
+
+
+def test_help_has_a_telephone_where_the_city_gives_one(town: Town) -> None:
+    """The number reads as Thais write it and can be dialled; without one the page says whom to ask, and no more."""
+    visitor = town.visitor()
+    assert "tel:" not in visitor.get(f"{HOME}/help").html
+
+    def give(unit: Unit) -> None:
+        city = cities.get(unit.session, CITY)
+        city.settings = {**city.settings, "help_phone": "043123456", "help_th": "ทุกวัน 9–16 น."}
+
+    town.installation.run(give)
+    page = visitor.get(f"{HOME}/help")
+    assert "tel:+6643123456" in page.links
+    assert "โทร 043-123-456" in page.text
+    assert "ทุกวัน 9–16 น." in page.text
+    assert "ทุกวัน 9–16 น." in visitor.get(f"{HOME}/help?lang=en").text, "better Thai than nothing"
 
 
 def test_without_a_wallet_the_page_says_how_to_get_one(town: Town) -> None:

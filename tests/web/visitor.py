@@ -120,10 +120,14 @@ class Visitor:
             address += "?" + answer.request.query_string.decode()
         if answer.status_code in (302, 303):
             address = answer.headers["Location"]
-        html = answer.get_data(as_text=True)
-        reader = _Reader(address)
-        reader.feed(html)
-        return Page(answer.status_code, address, html, reader.forms, reader.links)
+        return read(address, answer.status_code, answer.get_data(as_text=True))
+
+
+def read(address: str, status: int, html: str) -> Page:
+    """An answer with what it holds."""
+    reader = _Reader(address)
+    reader.feed(html)
+    return Page(status, address, html, reader.forms, reader.links)
 
 
 def _path(address: str) -> str:

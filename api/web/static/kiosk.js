@@ -63,6 +63,8 @@ async function ask() {
     // The way of the answer counts against the symbol: it may end a little early, never late.
     valid(now.left_ms === null ? null : now.left_ms - (Date.now() - sentAt));
     bar.hidden = now.left_ms === null;
+    say("closed", now.closed);
+    document.body.classList.toggle("closed", Boolean(now.closed));
     say("arrivals", now.arrivals);
     say("seats", now.seats);
     document.getElementById("seats").hidden = !now.seats;

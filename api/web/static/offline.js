@@ -31,6 +31,7 @@ async function showScans() {
   const list = scansPart.querySelector("ul");
   list.replaceChildren();
   for (const request of await scans.keys()) {
+    if (savedPart && request.url === location.href) continue; // the page itself is about this one
     const at = Number(await (await scans.match(request)).text());
     list.append(row(new URL(request.url).pathname, scansPart.dataset.label, moment(at)));
   }
@@ -47,13 +48,14 @@ async function showSaved() {
   savedPart.hidden = !list.childElementCount;
 }
 
+// A browser that is told to store nothing has no caches, or refuses to open them: then there is nothing to list.
 if ("caches" in window) {
   if (scansPart) {
-    showScans();
+    showScans().catch(() => {});
     scansPart.querySelector("[data-forget]")?.addEventListener("click", async () => {
       await caches.delete("kgo-scans-1");
       showScans();
     });
   }
-  if (savedPart) showSaved();
+  if (savedPart) showSaved().catch(() => {});
 }

@@ -4,12 +4,13 @@
 const TICK_MS = 500;
 const POLL_AFTER_ERROR_MS = 4000;
 const ANSWER_WITHIN_MS = 10000;
+const RESEND_AFTER_MS = 12000;
 const root = document.documentElement;
 
 // The server's clock decides about expiry, the phone's may be wrong: keep the difference of the two. A page that
 // was kept on the device tells an old time (data-was), so that the difference measured last is taken.
 let skewMs = Number(read("kgo-skew-ms") || 0);
-if (root.dataset.now) learnSkew(root.dataset.now);
+if (root.dataset.now) learnSkew(root.dataset.now, sinceAnswered());
 
 function read(name) {
   try {
@@ -19,8 +20,14 @@ function read(name) {
   }
 }
 
-function learnSkew(serverNow) {
-  skewMs = Number(serverNow) - Date.now();
+// On a slow network this file runs seconds after the page was made: those do not count as a difference of clocks.
+function sinceAnswered() {
+  const [page] = performance.getEntriesByType("navigation");
+  return page?.responseStart ? Math.max(0, performance.now() - page.responseStart) : 0;
+}
+
+function learnSkew(serverNow, agoMs = 0) {
+  skewMs = Number(serverNow) + agoMs - Date.now();
   try {
     localStorage.setItem("kgo-skew-ms", String(skewMs));
   } catch {
@@ -36,6 +43,14 @@ function sendOnce(event) {
   }
   form.dataset.sent = "1";
   for (const button of form.querySelectorAll("button")) button.setAttribute("aria-busy", "true");
+  setTimeout(mayBeSent, RESEND_AFTER_MS, form);
+}
+
+// An answer that never came, or the browser's stop button, must not leave a dead button. What is sent a second time
+// bears the same key and counts once.
+function mayBeSent(form) {
+  delete form.dataset.sent;
+  for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 }
 
 // Time left is computed from the instant of expiry, never counted down: a locked phone shows the truth when it wakes.
@@ -90,8 +105,9 @@ async function fetchPage(address) {
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   });
   if (!answer.ok) throw new Error(String(answer.status));
+  const answeredAt = Date.now();
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (fresh.documentElement.dataset.now) learnSkew(fresh.documentElement.dataset.now);
+  if (fresh.documentElement.dataset.now) learnSkew(fresh.documentElement.dataset.now, Date.now() - answeredAt);
   return fresh;
 }
 
@@ -103,6 +119,7 @@ async function poll(part) {
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
     const fresh = (await fetchPage(part.dataset.poll)).getElementById(part.id);
     if (fresh && fresh.dataset.state !== part.dataset.state) {
+      if ("reloads" in part.dataset) return location.reload();
       part.replaceWith(document.adoptNode(fresh));
       part = fresh;
       navigator.vibrate?.([80, 60, 80]);
@@ -159,16 +176,14 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pageshow", () => {
   showCountdowns();
   document.querySelectorAll("input[type=datetime-local]").forEach(speak);
-  for (const form of document.forms) {
-    delete form.dataset.sent;
-    for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
-  }
+  for (const form of document.forms) mayBeSent(form);
 });
 for (const button of document.querySelectorAll("[data-needs-script]")) button.hidden = false;
 showCountdowns();
 setInterval(showCountdowns, TICK_MS);
 for (const part of document.querySelectorAll("[data-poll]")) pollLater(part);
+for (const part of document.querySelectorAll("[data-without-cookies]")) part.hidden = navigator.cookieEnabled;
 const first = document.querySelector("form[data-send-at-once]");
 if (first) first.requestSubmit();
-if (root.dataset.was) freshen();
+if (root.dataset.was && !document.getElementById("as-of")?.hidden) freshen();
 addEventListener("load", () => keepOffline().catch(() => {}));

@@ -14,6 +14,10 @@ const CODE = /^\/q\/[^/]+$/;
 const OFFLINE = "/offline";
 // A network that hangs is worse than none: after this long a kept page is shown, if there is one.
 const PATIENCE_MS = 5000;
+// What was kept so short a while ago is no news of yesterday: on a network that always takes longer than our patience,
+// a page that asks for itself again and finds this copy is content with it.
+const FRESH_MS = 20000;
+const KEPT_AT = "KGO-Kept-At";
 const PRIVATE = /<!--private-->[\s\S]*?<!--\/private-->/g;
 
 addEventListener("install", () => skipWaiting());
@@ -60,9 +64,17 @@ addEventListener("fetch", (event) => {
   else if (request.method === "GET" && KEEPABLE.test(url.pathname)) event.respondWith(look(event, url));
 });
 
+// A page that was kept before an update names the files of that time; without a network those of now stand in.
 async function file(request) {
   const found = await caches.match(request, { cacheName: FILES });
-  return found ?? fetch(request);
+  if (found) return found;
+  try {
+    return await fetch(request);
+  } catch (away) {
+    const other = await caches.match(request, { cacheName: FILES, ignoreSearch: true });
+    if (other) return other;
+    throw away;
+  }
 }
 
 // A page that asks for itself again: what comes is kept, and an error stays an error.
@@ -78,22 +90,23 @@ async function navigate(event, url) {
   const kept = reads && KEEPABLE.test(url.pathname) ? await recall(url) : undefined;
   const asked = fetch(request);
   try {
-    const answer = await (kept ? Promise.race([asked, tooLate()]) : asked);
+    const answer = await (kept ? Promise.race([asked, tooLate(kept)]) : asked);
     if (CODE.test(url.pathname)) event.waitUntil(forget(url));
     else if (reads) event.waitUntil(remember(url, answer.clone()));
     return answer;
-  } catch {
+  } catch (why) {
     if (kept) {
       event.waitUntil(asked.then((answer) => remember(url, answer), () => undefined));
-      return kept;
+      return shown(kept, why === kept && isFresh(kept));
     }
     if (CODE.test(url.pathname)) await note(url);
     return standIn(request, url, reads);
   }
 }
 
-function tooLate() {
-  return new Promise((_, refuse) => setTimeout(refuse, PATIENCE_MS, new Error("too late")));
+// Refuses with what is kept, which a network that is away never does.
+function tooLate(kept) {
+  return new Promise((_, refuse) => setTimeout(refuse, PATIENCE_MS, kept));
 }
 
 async function remember(url, answer) {
@@ -103,6 +116,7 @@ async function remember(url, answer) {
     const headers = new Headers(answer.headers);
     headers.delete("Content-Encoding");
     headers.delete("Content-Length");
+    headers.set(KEPT_AT, String(Date.now()));
     await pages.put(url.pathname, new Response((await answer.text()).replace(PRIVATE, ""), { headers }));
   } else if (answer.status < 500 && answer.type !== "opaqueredirect") {
     // The server no longer shows it to this device: neither do we. Without the wallet its codes go as well.
@@ -113,9 +127,16 @@ async function remember(url, answer) {
 
 async function recall(url) {
   const found = await caches.match(url.pathname, { cacheName: PAGES });
-  if (!found || url.searchParams.has("cursor")) return undefined;
-  const shown = (await found.text()).replace("data-now=", "data-was=").replace('id="as-of" hidden', 'id="as-of"');
-  return new Response(shown, { headers: found.headers });
+  return url.searchParams.has("cursor") ? undefined : found;
+}
+
+function isFresh(kept) {
+  return Math.abs(Date.now() - Number(kept.headers.get(KEPT_AT))) < FRESH_MS;
+}
+
+async function shown(kept, fresh) {
+  const text = (await kept.text()).replace("data-now=", "data-was=");
+  return new Response(fresh ? text : text.replace('id="as-of" hidden', 'id="as-of"'), { headers: kept.headers });
 }
 
 async function note(url) {
