@@ -56,7 +56,8 @@ def symbol_in(pixels: bytes, width: int) -> str:
     if not MIN_WIDTH <= width <= MAX_WIDTH or not pixels or len(pixels) > MAX_PIXELS or len(pixels) % width:
         return ""
     picture = memoryview(pixels).cast("B", (len(pixels) // width, width))
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    only_qr = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture, formats=only_qr)
     return str(found[0].text) if found else ""
 
 
