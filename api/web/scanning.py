@@ -17,6 +17,7 @@ import re
 import zxingcpp
 from flask import jsonify, request
 
+from api.web.shop import ANOTHER_SHOP
 from api.web.shell import Answer, Visit, asked_whole, page, web
 from api.web.words import N_, say
 from ledger.commerce import redemptions
@@ -46,7 +47,7 @@ def till_scan(visit: Visit) -> Answer:
     except NotFound:
         return _problem(N_("This reservation is not known here. Is it from another city?"))
     except (Forbidden, Unauthenticated):
-        return _problem(N_("This reservation is for another shop. Nothing was taken."))
+        return _problem(ANOTHER_SHOP)
     late = {} if view.state == "pending" else {"late": 1}
     return jsonify({"url": visit.address("till_redemption", redemption_id=view.id, **late)})
 

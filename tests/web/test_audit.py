@@ -111,7 +111,9 @@ def test_openings_are_for_appointed_auditors(town: Town) -> None:
     assert "openings.ndjson" in names
     for other in (town.visitor(), town.learner(), town.worker({"steward", "treasurer"})):
         assert f"{HOME}/audit/openings.zip" not in other.get(f"{HOME}/audit/").links
-        assert other.get(f"{HOME}/audit/openings.zip").status in (401, 403)
+        refused = other.get(f"{HOME}/audit/openings.zip?lang=en")
+        assert refused.status in (401, 403)
+        assert "for appointed auditors" in refused.text
 
 
 def test_flows_and_charts_have_their_numbers_beside_them(town: Town) -> None:
