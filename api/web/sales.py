@@ -118,8 +118,9 @@ def _balances(visit: Visit, shop: ShopView, period: Period) -> dict[str, int]:
 
 def _posted_minor(visit: Visit, shop: ShopView, until: datetime) -> int:
     """What the shop had just before an instant; nothing before the city opened its account."""
+    at = until - timedelta(milliseconds=1)
     try:
-        return accounts.balance(visit.session, visit.city.id, shop.account, until - timedelta(milliseconds=1)).posted_minor
+        return accounts.balance(visit.session, visit.city.id, shop.account, at).posted_minor
     except NotFound:
         return 0
 

@@ -17,8 +17,8 @@ import re
 import zxingcpp
 from flask import jsonify, request
 
-from api.web.shop import ANOTHER_SHOP
 from api.web.shell import Answer, Visit, asked_whole, page, web
+from api.web.shop import ANOTHER_SHOP
 from api.web.words import N_, say
 from ledger.commerce import redemptions
 from ledger.errors import Forbidden, NotFound, Unauthenticated

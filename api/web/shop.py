@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from flask import request
+from flask import g, request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
@@ -145,6 +145,7 @@ def _refund_review(visit: Visit, view: RedemptionView, form: Form, minor: int) -
 
 def another_shop(visit: Visit) -> Answer:
     """The till, with a loud no: what the customer shows is another shop's."""
+    g.door = "shop"
     return _till(visit, Form(visit), say(ANOTHER_SHOP)), 403
 
 

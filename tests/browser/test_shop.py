@@ -240,9 +240,12 @@ def test_back_after_a_confirmation_is_the_plain_receipt(site: Site) -> None:
 
 def test_a_device_without_sound_takes_all_the_same(site: Site) -> None:
     """No audio at all, or one that fails in the middle: the digits are sent, the tokens taken, the yes shown."""
-    broken = """
-        window.AudioContext = class { constructor() { throw new DOMException('no', 'NotSupportedError') } };""", """
-        AudioContext.prototype.createOscillator = () => { throw new DOMException('no', 'InvalidStateError') };"""
+    broken = (
+        """
+        window.AudioContext = class { constructor() { throw new DOMException('no', 'NotSupportedError') } };""",
+        """
+        AudioContext.prototype.createOscillator = () => { throw new DOMException('no', 'InvalidStateError') };""",
+    )
     for script in broken:
         learner, till = reserved(site), site.shop()
         till.context.add_init_script(script)

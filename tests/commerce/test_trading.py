@@ -85,7 +85,7 @@ def test_asking_moves_nothing_and_settling_does(street: Street) -> None:
 
 
 def test_a_settlement_that_was_reversed_says_so(street: Street) -> None:
-    """Alone and in the shop's list it reads taken back, the tokens are the shop's, and it may ask again; others stay."""
+    """Alone and in the shop's list it reads taken back; the tokens are the shop's, which may ask again; others stay."""
     tea = _rich(street, "tea")
     first, second = (_answer(street, "settle", TREASURER, _ask(street, tea, amount).id) for amount in (300, 700))
     assert second.entry is not None

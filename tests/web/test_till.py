@@ -159,7 +159,9 @@ def test_an_exhausted_till_says_until_when(town: Town) -> None:
         shop.send(form, code="000000")
     town.installation.clock.advance(minutes=1)
     until = i18n.local(town.installation.clock.now + timedelta(minutes=4), "Asia/Bangkok")
-    assert f"type again at {until:%H:%M}" in shop.send(shop.get(f"{HOME}/shop/?lang=en").form("/find"), code="1" * 6).text
+    assert (
+        f"type again at {until:%H:%M}" in shop.send(shop.get(f"{HOME}/shop/?lang=en").form("/find"), code="1" * 6).text
+    )
 
 
 def test_a_confirmation_that_came_too_late_is_refused_loudly(town: Town) -> None:
