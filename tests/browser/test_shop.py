@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -253,6 +254,23 @@ def test_a_device_without_sound_takes_all_the_same(site: Site) -> None:
         find(till, learner)
         till.page.locator("form[action$=confirm] button").click()
         expect(till.page.locator(".verdict.good")).to_be_visible()
+
+
+def test_a_sign_in_that_ended_is_said(site: Site, tmp_path: Path) -> None:
+    """Whether the till taps or only looks: the page says how to come in again, and does not go on looking in silence."""
+    learner = reserved(site)
+    screen = tmp_path / "screen.png"
+    screen.write_bytes(learner.page.screenshot())
+    till, looking = site.shop(language="en"), site.shop(language="en")
+    find(till, learner)
+    looking.page.locator("[data-camera]").click()
+    for person in (till, looking):
+        person.context.clear_cookies(name=re.compile("^(?!lang$)"))
+    till.page.locator("form[action$=confirm] button").click()
+    looking.page.locator("[data-photo]").set_input_files(screen)
+    for person in (till, looking):
+        expect(person.page.get_by_role("heading", name="The till is for shops")).to_be_visible()
+    assert learner.page.locator("#redemption").get_attribute("data-state") == "pending-0"
 
 
 def test_the_till_works_without_scripts(site: Site) -> None:
