@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -83,11 +84,16 @@ def test_a_failed_command_shows_what_it_said(sqlite_deployment: Deployment) -> N
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_starts_and_ends_in_order(deployment: Deployment, sent: signal.Signals) -> None:
-    """A server answers on a database of either kind, two of them share one, and each ends cleanly when told to."""
+    """A server answers on a database of either kind, two of them share one, and each ends cleanly when told to.
+
+    Cleanly means without a word: neither a traceback nor what a binding believes to be leaked.
+    """
     deployment.import_city()
-    first, second = deployment.serve(), deployment.serve()
-    assert first.url != second.url
-    assert [server.stop(sent) for server in (first, second)] == [0, 0]
+    servers = [deployment.serve(), deployment.serve()]
+    assert servers[0].url != servers[1].url
+    assert [server.stop(sent) for server in servers] == [0, 0]
+    for server in servers:
+        assert not re.search("leaked|Traceback", server.log.read_text())
 
 
 def test_a_killed_server_is_gone(sqlite_deployment: Deployment) -> None:

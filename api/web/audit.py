@@ -123,7 +123,7 @@ def audit_export(visit: Visit) -> Answer:
 
 
 @web.get("/c/<city>/audit/openings.zip")
-@page("openings.read", door="desk")
+@page("openings.read", door="auditor")
 def audit_openings(visit: Visit) -> Answer:
     """The whole log with the openings: which account each handle stands for. For appointed auditors."""
     return _zip(visit, f"{visit.city.id}-openings.zip", openings=True)

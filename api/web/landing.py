@@ -316,6 +316,8 @@ def _steps(visit: Visit | None, problem: Problem) -> list[Step]:
         return [Step(url_for("web.landing"), say(N_("Start page")))]
     if g.get("door") in ("shop", "desk") and visit.at_work.signed_in:
         return [Step(_home_of(visit, visit.at_work), say(N_("Back to my work")))]
+    if (request.endpoint or "").startswith("web.audit_"):
+        return [Step(visit.address("audit_home"), say(N_("Public log")))]
     steps = [Step(visit.address("whats_on"), say(N_("See what's on")))]
     if problem.code in ABOUT_PROMOTIONS:
         steps = [Step(visit.address("promotions"), say(N_("See the promotions")))]

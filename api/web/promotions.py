@@ -12,6 +12,7 @@ from api.web.shell import Answer, Visit, page, render, says, see, web
 from api.web.shop import own_shop
 from api.web.words import N_
 from ledger.book.unit import Unit
+from ledger.commerce import phones
 from ledger.commerce import promotions as offers
 from ledger.commerce.promotions import NewPromotion, PromotionChange, PromotionView
 from ledger.errors import NotFound, Refused, ValidationFailed
@@ -29,7 +30,8 @@ def shop_promotions(visit: Visit) -> str:
     """All promotions of the shop, in whatever state."""
     shop = own_shop(visit)
     views = offers.list_(visit.session, visit.city.id, visit.now, shop=shop.id, everything=True)
-    return render("shop/promotions.html", shop=shop, promotions=views)
+    phone = phones.shown(shop.phone) if shop.phone else ""
+    return render("shop/promotions.html", shop=shop, promotions=views, phone=phone)
 
 
 @web.get("/c/<city>/shop/promotions/new")

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from api.services import services
 from api.web.learner import balance_of
 from api.web.shell import Answer, Visit, kept, page, render, says, see, web
+from api.web.shop import another_shop
 from api.web.words import N_
 from ledger.book import cities
 from ledger.commerce import redemptions
 from ledger.commerce.receipts import RedemptionView
-from ledger.errors import NotFound
+from ledger.errors import Forbidden, NotFound
 from ledger.programme import qr
 
 says("cancelled", N_("Cancelled. The tokens are yours to spend again."))
@@ -64,8 +65,12 @@ def _city_of_secret(session: Session, secret: str) -> str:
 def scanned(visit: Visit, secret: str) -> Answer:
     """The QR of a redemption: its shop is led to what it is and how much, its learner to their own page."""
     if visit.shop.signed_in:
-        view = redemptions.find_by_secret(visit.session, visit.shop, secret, visit.now)
-        return see(visit.address("till_redemption", redemption_id=view.id))
+        try:
+            view = redemptions.find_by_secret(visit.session, visit.shop, secret, visit.now)
+        except Forbidden:
+            return another_shop(visit)
+        late = {} if view.state == "pending" else {"late": 1}
+        return see(visit.address("till_redemption", redemption_id=view.id, **late))
     if visit.learner.signed_in:
         view = redemptions.find_by_secret(visit.session, visit.learner, secret, visit.now)
         return see(visit.address("redemption", redemption_id=view.id))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from datetime import timedelta
-from itertools import islice
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby, islice
 
 from flask import Response
 
@@ -14,13 +16,13 @@ from api.web import periods
 from api.web.periods import DAY, KINDS, MONTH, WEEK, YEAR, Period
 from api.web.shell import Answer, Visit, page, render, web
 from api.web.shop import own_shop
-from api.web.words import Line, field, kind, say, speech, statement_lines
+from api.web.words import Line, date_of, field, kind, say, speech, statement_lines
 from ledger.book import accounts, statements
 from ledger.book.statements import StatementLine
-from ledger.commerce import sales, shops
+from ledger.commerce import sales
 from ledger.commerce.sales import Sales
 from ledger.commerce.shops import ShopView
-from ledger.errors import Refused
+from ledger.errors import NotFound
 
 SALES_KINDS, STATEMENT_KINDS = (DAY, WEEK, MONTH), (DAY, WEEK, MONTH, YEAR)
 PRINTED_LINES = 2_000
@@ -51,52 +53,41 @@ def shop_sales(visit: Visit) -> str:
 @web.get("/c/<city>/shop/statement")
 @page("shop.till", door="shop")
 def shop_statement(visit: Visit) -> str:
-    """What came to the shop's account and what went, in a period, newest first."""
-    shop, period = _opened(visit), periods.asked(visit, MONTH, STATEMENT_KINDS)
-    lines, more = _lines(visit, shop, period, SCREEN_LINES)
-    return render(
-        "shop/statement.html",
-        shop=shop,
-        lines=lines[::-1],
-        more=more,
-        **_balances(visit, shop, period),
-        **_choice(visit, period, STATEMENT_KINDS),
-    )
+    """What came to the shop's account and what went, in a period, newest first, by day."""
+    return _statement(visit, "shop/statement.html", SCREEN_LINES)
 
 
 @web.get("/c/<city>/shop/statement/print")
 @page("shop.till", door="shop")
 def shop_statement_print(visit: Visit) -> str:
-    """The same on A4, oldest first, with the balance after every line."""
-    shop, period = _opened(visit), periods.asked(visit, MONTH, STATEMENT_KINDS)
-    lines, more = _lines(visit, shop, period, PRINTED_LINES)
-    return render(
-        "shop/statement_print.html",
-        shop=shop,
-        lines=lines,
-        more=more,
-        **_balances(visit, shop, period),
-        **_choice(visit, period, STATEMENT_KINDS),
-    )
+    """The same on A4, oldest first."""
+    return _statement(visit, "shop/statement_print.html", PRINTED_LINES)
 
 
 @web.get("/c/<city>/shop/statement.csv")
 @page("shop.till", door="shop")
 def shop_statement_csv(visit: Visit) -> Answer:
     """The same for a spreadsheet: every line, oldest first, amounts as plain numbers."""
-    shop, period = _opened(visit), periods.asked(visit, MONTH, STATEMENT_KINDS)
+    shop, period = own_shop(visit), periods.asked(visit, MONTH, STATEMENT_KINDS)
     response = Response(_csv(visit, shop, period), mimetype="text/csv")
     name = f"{visit.city.id}-{shop.id}-{period.first}-{period.last}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def _opened(visit: Visit) -> ShopView:
-    """The shop that is signed in, once it has an account."""
-    shop = own_shop(visit)
-    if shop.state == shops.APPLIED:
-        raise Refused("shop_not_open", shop.state, shop=shop.id)
-    return shop
+def _statement(visit: Visit, template: str, limit: int) -> str:
+    shop, period = own_shop(visit), periods.asked(visit, MONTH, STATEMENT_KINDS)
+    lines, more = _lines(visit, shop, period, limit)
+    by_day = groupby(reversed(lines), key=lambda line: date_of(line.at))
+    return render(
+        template,
+        shop=shop,
+        lines=lines,
+        days=[(periods.around(DAY, day).label, list(of_day)) for day, of_day in by_day],
+        more=more,
+        **_balances(visit, shop, period),
+        **_choice(visit, period, STATEMENT_KINDS),
+    )
 
 
 def _choice(visit: Visit, period: Period, kinds: tuple[str, ...]) -> dict[str, object]:
@@ -122,17 +113,28 @@ def _rows(found: Sales, period: Period) -> list[tuple[str, int]]:
 
 def _balances(visit: Visit, shop: ShopView, period: Period) -> dict[str, int]:
     begin, end = period.span(visit.city.zone)
-    moment = timedelta(milliseconds=1)
-    before, after = (
-        accounts.balance(visit.session, visit.city.id, shop.account, at - moment).posted_minor for at in (begin, end)
-    )
-    return {"before": before, "after": after}
+    return {"before": _posted_minor(visit, shop, begin), "after": _posted_minor(visit, shop, end)}
+
+
+def _posted_minor(visit: Visit, shop: ShopView, until: datetime) -> int:
+    """What the shop had just before an instant; nothing before the city opened its account."""
+    at = until - timedelta(milliseconds=1)
+    try:
+        return accounts.balance(visit.session, visit.city.id, shop.account, at).posted_minor
+    except NotFound:
+        return 0
+
+
+def _movements(visit: Visit, shop: ShopView, period: Period) -> Iterator[StatementLine]:
+    """The period's movements, oldest first; none before the city opened the shop's account."""
+    with contextlib.suppress(NotFound):
+        yield from statements.between(visit.session, visit.city.id, shop.account, *period.span(visit.city.zone))
 
 
 def _lines(visit: Visit, shop: ShopView, period: Period, limit: int) -> tuple[list[Line], bool]:
     """The period's first lines, and whether there are more."""
     found: list[StatementLine] = []
-    for line in statements.between(visit.session, visit.city.id, shop.account, *period.span(visit.city.zone)):
+    for line in _movements(visit, shop, period):
         if len(found) == limit:
             return statement_lines(visit, found), True
         found.append(line)
@@ -145,7 +147,7 @@ def _csv(visit: Visit, shop: ShopView, period: Period) -> str:
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow(["entry", "date", "time", "kind", "what", "amount", "balance", "unit", "id"])
-    lines = statements.between(visit.session, visit.city.id, shop.account, *period.span(visit.city.zone))
+    lines = _movements(visit, shop, period)
     while page := list(islice(lines, statements.PAGE)):
         for line, told in zip(page, statement_lines(visit, page), strict=True):
             at = i18n.local(line.at, visit.city.zone)

@@ -4,6 +4,9 @@ The till's script sends either the text that the browser's own detector read, or
 rows of `?width=`, for browsers that have no detector; it is read here and kept nowhere. The answer is JSON for that
 script alone: `{"url": …}` to go on to, `{"problem": …}` in the reader's language, or `{}` where there is no symbol.
 
+Nothing of the reader's is kept between pictures: its binding counts what is still there when the process ends, and
+would print each object, type and function as leaked behind every Ctrl-C.
+
 Bounds: `MAX_PIXELS` a picture, which the reader works through in some milliseconds.
 """
 
@@ -15,6 +18,7 @@ import zxingcpp
 from flask import jsonify, request
 
 from api.web.shell import Answer, Visit, asked_whole, page, web
+from api.web.shop import ANOTHER_SHOP
 from api.web.words import N_, say
 from ledger.commerce import redemptions
 from ledger.errors import Forbidden, NotFound, Unauthenticated
@@ -22,7 +26,6 @@ from ledger.errors import Forbidden, NotFound, Unauthenticated
 MAX_PIXELS = 640 * 640
 MIN_WIDTH, MAX_WIDTH = 32, 1_280
 LONGEST_TEXT = 500
-_QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _SECRET = re.compile(r"/r/([A-Za-z0-9]{10,64})/?(?:[?#].*)?$").search
 
 
@@ -44,7 +47,7 @@ def till_scan(visit: Visit) -> Answer:
     except NotFound:
         return _problem(N_("This reservation is not known here. Is it from another city?"))
     except (Forbidden, Unauthenticated):
-        return _problem(N_("This reservation is for another shop. Nothing was taken."))
+        return _problem(ANOTHER_SHOP)
     late = {} if view.state == "pending" else {"late": 1}
     return jsonify({"url": visit.address("till_redemption", redemption_id=view.id, **late)})
 
@@ -54,7 +57,8 @@ def symbol_in(pixels: bytes, width: int) -> str:
     if not MIN_WIDTH <= width <= MAX_WIDTH or not pixels or len(pixels) > MAX_PIXELS or len(pixels) % width:
         return ""
     picture = memoryview(pixels).cast("B", (len(pixels) // width, width))
-    found = zxingcpp.read_barcodes(picture, formats=_QR)
+    only_qr = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture, formats=only_qr)
     return str(found[0].text) if found else ""
 
 

@@ -1,24 +1,31 @@
 """The till: find a customer's reservation, see what and how much, confirm; refunds and the day's sum.
 
 A look-up by code is a command of the writer, because misses are counted. Nothing moves before the shop confirms. What
-is over already, such as a code that was redeemed before, is shown as loudly as a refusal, so that nobody gives twice.
+is over already, such as a code that was redeemed before, is shown as loudly as a refusal, so that nobody gives twice;
+and the loud yes is shown right after the confirmation only: whoever comes back to it later finds the plain receipt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
-from flask import request
+from flask import g, request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_, field, say
+from api.web.words import N_, clock, field, say
 from ledger.book import accounts
 from ledger.book.unit import Unit
 from ledger.commerce import receipts, redemptions, shops
 from ledger.commerce.receipts import RedemptionView
 from ledger.commerce.shops import ShopView
-from ledger.errors import LedgerError, Refused, ValidationFailed
+from ledger.errors import Forbidden, LedgerError, Refused, ValidationFailed
+
+FRESH = timedelta(minutes=1)
+"""How long after its confirmation a redemption is shown as one that the customer is waiting for."""
+
+ANOTHER_SHOP = N_("This reservation is for another shop. Nothing was taken.")
 
 says("refunded", N_("Refunded."))
 says("let-go", N_("Cancelled. Nothing was taken."))
@@ -69,9 +76,12 @@ def till_find(visit: Visit) -> Answer:
 
 @web.get("/c/<city>/shop/redemptions/<redemption_id>")
 @page("redemption.find", door="shop")
-def till_redemption(visit: Visit, redemption_id: str) -> str:
+def till_redemption(visit: Visit, redemption_id: str) -> Answer:
     """A reservation as the shop sees it: what and how much, before it confirms."""
-    return _redemption(visit, redemption_id, Form(visit))
+    try:
+        return _redemption(visit, redemption_id, Form(visit))
+    except Forbidden:
+        return another_shop(visit)
 
 
 @web.post("/c/<city>/shop/redemptions/<redemption_id>/confirm")
@@ -120,6 +130,7 @@ def _refund_review(visit: Visit, view: RedemptionView, form: Form, minor: int) -
     held = accounts.balance(visit.session, visit.city.id, shop.account).available_minor
     return render(
         "shop/confirm.html",
+        shop=shop,
         title=say(N_("Give this back to the customer?")),
         text=field(view, "title"),
         minor=minor,
@@ -132,28 +143,36 @@ def _refund_review(visit: Visit, view: RedemptionView, form: Form, minor: int) -
     )
 
 
+def another_shop(visit: Visit) -> Answer:
+    """The till, with a loud no: what the customer shows is another shop's."""
+    g.door = "shop"
+    return _till(visit, Form(visit), say(ANOTHER_SHOP)), 403
+
+
 def _under_code(form: Form, refusal: LedgerError) -> Form:
     form.refused(refusal)
+    if seconds := refusal.params.get("retry_after_seconds"):
+        text = N_("Too many wrong codes. Scan the customer's QR, or type again at {at}.")
+        form.errors["code"] = say(text, at=clock(form.visit.now + timedelta(seconds=seconds)))
     form.errors.setdefault("code", form.errors.get("", ""))
     return form
 
 
-def _till(visit: Visit, form: Form) -> str:
+def _till(visit: Visit, form: Form, refusal: str = "") -> str:
     shop = own_shop(visit)
     day = receipts.till(visit.session, visit.city.id, shop.id, visit.now)
-    return render("shop/till.html", shop=shop, till=day, form=form)
+    return render("shop/till.html", shop=shop, till=day, form=form, refusal=refusal)
 
 
 def _redemption(visit: Visit, redemption_id: str, form: Form) -> str:
     view = redemptions.get(visit.session, visit.shop, redemption_id, visit.now)
     if not form.has("amount"):
         form.values["amount"] = plain(visit, view.moved_minor - view.refunded_minor)
+    late = bool(form.errors.get("")) or (bool(request.args.get("late")) and view.state != "pending")
+    asked_fresh = bool(request.args.get("fresh")) and view.state == "confirmed"
+    fresh = asked_fresh and view.confirmed_at is not None and visit.now - view.confirmed_at < FRESH
     return render(
-        "shop/redemption.html",
-        redemption=view,
-        form=form,
-        fresh=bool(request.args.get("fresh")) and view.state == "confirmed",
-        late=bool(form.errors.get("")) or (bool(request.args.get("late")) and view.state != "pending"),
+        "shop/redemption.html", redemption=view, shop=own_shop(visit), form=form, fresh=fresh and not late, late=late
     )
 
 

@@ -103,9 +103,16 @@ def _covered(visit: Visit, minor: int) -> int:
 
 
 def _confirm(form: Form, title: str, minor: int, rows: list[tuple[str, int, int]], yes: str, note: str) -> Answer:
-    hidden = {**form.values, "confirmed": "1"}
     return render(
-        "shop/confirm.html", title=title, minor=minor, rows=rows, yes=yes, note=note, hidden=hidden, to=request.path
+        "shop/confirm.html",
+        shop=own_shop(form.visit),
+        title=title,
+        minor=minor,
+        rows=rows,
+        yes=yes,
+        note=note,
+        hidden={**form.values, "confirmed": "1"},
+        to=request.path,
     )
 
 

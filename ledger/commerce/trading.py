@@ -1,26 +1,28 @@
 """What a shop does with the tokens that it got: buy from another shop, or ask the city to settle.
 
-    ask ──▶ asked ──settle──▶ settled
+    ask ──▶ asked ──settle──▶ settled ──its entry is reversed──▶ taken_back
               ├──decline──▶ declined      (the treasurer)
               └──withdraw──▶ withdrawn    (the shop)
 
 Buying is one `transfer` from shop to shop and stands in the public log at once. Asking moves and reserves nothing:
 the book knows no hold on a shop's tokens, so that whoever asks may still spend them. The request is judged again when
 the treasurer settles, and refused as `insufficient_funds` if less is left by then. Settling is one `settle` entry; the
-tokens leave circulation for good, and what the shop gets for them is paid outside of this ledger.
+tokens leave circulation for good, and what the shop gets for them is paid outside of this ledger. Whether that entry
+was reversed since is the book's to know and is asked of its case; the request's row keeps the answer it got.
 
 Bounds: a shop has at most one open request, which is also a unique index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Text, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.book import accounts, transfers
+from ledger.book import accounts, cases, transfers
 from ledger.book.journal import Posted
 from ledger.book.unit import Unit
 from ledger.commerce import shops
@@ -31,6 +33,9 @@ from ledger.people.roles import Principal, require
 from ledger.values import check_amount, random_id
 
 ASKED, SETTLED, DECLINED, WITHDRAWN = "asked", "settled", "declined", "withdrawn"
+TAKEN_BACK = "taken_back"
+"""Settled, and its entry was reversed since: the tokens are the shop's again. No row is in this state."""
+
 RECENT_LIMIT = 20
 WAITING_LIMIT = 500
 """How many open requests a treasurer's list shows, oldest first."""
@@ -190,7 +195,9 @@ def of_shop(session: Session, city: str, shop: str) -> list[SettlementView]:
         .order_by(Settlement.asked_at.desc(), Settlement.id)
         .limit(RECENT_LIMIT)
     )
-    return [_view(row, its_shop) for row, its_shop in session.execute(query)]
+    rows = [(row, its_shop) for row, its_shop in session.execute(query)]
+    reversed_ones = cases.reversed_among(session, city, [row.entry for row, _ in rows if row.entry is not None])
+    return [_view(row, its_shop, reversed_ones) for row, its_shop in rows]
 
 
 def waiting(session: Session, city: str) -> list[SettlementView]:
@@ -212,7 +219,8 @@ def get(session: Session, city: str, settlement_id: str) -> SettlementView:
         NotFound: there is no such request.
     """
     row = _find(session, city, settlement_id)
-    return _view(row, shops.find(session, city, row.shop))
+    reversed_ones = cases.reversed_among(session, city, [] if row.entry is None else [row.entry])
+    return _view(row, shops.find(session, city, row.shop), reversed_ones)
 
 
 def _approved(unit: Unit, shop_id: str) -> Shop:
@@ -241,14 +249,14 @@ def _end(unit: Unit, row: Settlement, state: str, entry: int | None = None) -> S
     return _view(row, shops.find(unit.session, unit.city.id, row.shop))
 
 
-def _view(row: Settlement, shop: Shop) -> SettlementView:
+def _view(row: Settlement, shop: Shop, reversed_ones: Collection[int] = ()) -> SettlementView:
     return SettlementView(
         id=row.id,
         shop=row.shop,
         shop_name_th=shop.name_th,
         shop_name_en=shop.name_en,
         amount_minor=row.amount_minor,
-        state=row.state,
+        state=TAKEN_BACK if row.entry in reversed_ones else row.state,
         asked_at=row.asked_at,
         ended_at=row.ended_at,
         entry=row.entry,

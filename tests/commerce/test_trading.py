@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.book import transfers
 from ledger.commerce import trading
 from ledger.commerce.trading import SettlementView
 from ledger.people.roles import Principal
@@ -80,6 +81,24 @@ def test_asking_moves_nothing_and_settling_does(street: Street) -> None:
     assert street.installation.balance("settled").posted_minor == 700
     with street.installation.read() as session:
         assert trading.waiting(session, CITY) == []
+    assert street.installation.audit().findings == []
+
+
+def test_a_settlement_that_was_reversed_says_so(street: Street) -> None:
+    """Alone and in the shop's list it reads taken back; the tokens are the shop's, which may ask again; others stay."""
+    tea = _rich(street, "tea")
+    first, second = (_answer(street, "settle", TREASURER, _ask(street, tea, amount).id) for amount in (300, 700))
+    assert second.entry is not None
+    seq = second.entry
+    street.installation.run(lambda unit: transfers.reverse(unit, seq, actor="treasurer"))
+    with street.installation.read() as session:
+        listed = {one.id: one.state for one in trading.of_shop(session, CITY, "tea")}
+        assert trading.get(session, CITY, second.id).state == "taken_back"
+        assert trading.get(session, CITY, first.id).state == "settled"
+    assert listed == {first.id: "settled", second.id: "taken_back"}
+    assert street.balance(tea) == (700, 0)
+    refused("case_closed[settled]", _answer, street, "settle", TREASURER, second.id)
+    assert _ask(street, tea, 700).state == "asked"
     assert street.installation.audit().findings == []
 
 

@@ -102,6 +102,19 @@ def test_a_shop_is_told_which_lines_are_its_own(town: Town) -> None:
     assert [said in unescape(page.text) for page in pages] == [True, False]
 
 
+def test_an_unknown_entry_leads_back_to_the_log(town: Town) -> None:
+    """Who follows a wrong number stays with the log instead of being sent to what is on."""
+    page = town.visitor().get(f"{HOME}/audit/entries/999999")
+    assert page.status == 404
+    inside = page.html.partition("<main")[2].partition("</main>")[0]
+    assert f'href="{HOME}/audit/"' in inside
+
+
+def test_what_was_issued_adds_up_on_the_page(town: Town) -> None:
+    """The sum of what circulates, was redeemed, expired or is on a chain is what was issued, and the page says so."""
+    assert "It adds up" in town.visitor().get(f"{HOME}/audit/?lang=en").text
+
+
 def test_openings_are_for_appointed_auditors(town: Town) -> None:
     """They are offered the file and it holds the openings; nobody else is offered it or gets it."""
     town.learner()
@@ -111,7 +124,9 @@ def test_openings_are_for_appointed_auditors(town: Town) -> None:
     assert "openings.ndjson" in names
     for other in (town.visitor(), town.learner(), town.worker({"steward", "treasurer"})):
         assert f"{HOME}/audit/openings.zip" not in other.get(f"{HOME}/audit/").links
-        assert other.get(f"{HOME}/audit/openings.zip").status in (401, 403)
+        refused = other.get(f"{HOME}/audit/openings.zip?lang=en")
+        assert refused.status in (401, 403)
+        assert "for appointed auditors" in refused.text
 
 
 def test_flows_and_charts_have_their_numbers_beside_them(town: Town) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
+from ledger.book import transfers
+from ledger.commerce import shops
+from ledger.commerce.shops import NewShop
+from ledger.people.roles import Principal
+from tests.factories import CITY
 from tests.web.conftest import HOME, Town
 from tests.web.test_redeeming import code_of, reserve
 from tests.web.visitor import Visitor
@@ -94,6 +99,43 @@ def test_a_settlement_is_asked_seen_and_settled(town: Town) -> None:
     assert town.installation.balance("settled").posted_minor == 300
     assert "Settled" in shop.get(f"{HOME}/shop/tokens?lang=en").text
     assert not treasurer.get(link).forms[:-1] or "/settle" not in treasurer.get(link).html.partition("<main")[2]
+
+
+def test_a_settlement_that_was_taken_back_says_so(town: Town) -> None:
+    """The shop reads that the treasurer's entry was reversed, and the tokens stand in its account again."""
+    shop, treasurer = town.worker({"shop"}, "cafe"), town.worker({"treasurer"})
+    sell(town, shop)
+    shop.send(shop.send(shop.get(f"{HOME}/shop/tokens").form("/settle")).form("/settle"))
+    link = next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+    treasurer.send(treasurer.get(link).form("/settle"))
+    seq = town.installation.leaves()[-1]["seq"]
+    town.installation.run(lambda unit: transfers.reverse(unit, seq, actor="treasurer"))
+    text = shop.get(f"{HOME}/shop/tokens?lang=en").text
+    assert "Settled, then taken back" in text
+    assert "3.00 KGO" in text
+
+
+def test_a_shop_that_waits_finds_empty_papers(town: Town) -> None:
+    """Before the city's approval there is no account: statement, paper and file are empty, and nothing is refused."""
+    town.installation.run(
+        lambda unit: shops.apply(unit, Principal.system(CITY), NewShop(id="new", name_th="ร้านใหม่", name_en="The new"))
+    )
+    shop = town.worker({"shop"}, "new")
+    for path in ("statement", "statement/print", "sales", "tokens", ""):
+        assert shop.get(f"{HOME}/shop/{path}").status == 200, path
+    assert "0.00 KGO" in shop.get(f"{HOME}/shop/statement").text
+    rows = shop.client.get(f"{HOME}/shop/statement.csv").get_data(as_text=True).splitlines()
+    assert len(rows) == 1
+
+
+def test_the_csv_is_thai_in_a_spreadsheet(town: Town) -> None:
+    """UTF-8 with the mark that spreadsheets know it by; kinds and promotions in Thai."""
+    shop = town.worker({"shop"}, "cafe")
+    sell(town, shop)
+    body = shop.client.get(f"{HOME}/shop/statement.csv?by=month&at=2026-03-02").get_data()
+    assert body.startswith(b"\xef\xbb\xbf")
+    (row,) = csv.DictReader(io.StringIO(body.decode("utf-8-sig")))
+    assert row["what"].endswith("กาแฟ")
 
 
 def test_a_steward_sees_requests_and_cannot_answer(town: Town) -> None:

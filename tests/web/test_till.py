@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import chain
 
 import pytest
 import qrcode
 
+from api import i18n
 from api.web.scanning import MAX_PIXELS, symbol_in
+from ledger.commerce import shops
+from ledger.people.roles import Principal
+from tests.factories import CITY
 from tests.web.conftest import HOME, PUBLIC_URL, Town
 from tests.web.test_redeeming import code_of, reserve
 from tests.web.visitor import SAME_ORIGIN, Visitor
@@ -98,6 +103,65 @@ def test_a_code_that_was_redeemed_is_refused_loudly(town: Town) -> None:
     calm = shop.get(again.address.partition("?")[0])
     assert "verdict good" not in calm.html
     assert 'data-sound="bad"' not in calm.html
+
+
+def test_who_comes_back_to_a_confirmation_finds_its_receipt(town: Town) -> None:
+    """The loud yes is for the customer who stands there: a minute later the same address shows the plain receipt."""
+    learner, shop = town.learner(), town.worker({"shop"}, "cafe")
+    seen = shop.send(shop.get(f"{HOME}/shop/").form("/find"), code=code_of(reserve(learner)))
+    done = shop.send(seen.form("/confirm"))
+    assert 'class="verdict good"' in shop.get(done.address).html
+    town.installation.clock.advance(minutes=2)
+    later = shop.get(done.address)
+    assert 'class="verdict good"' not in later.html
+    assert "+3.00" in later.text
+
+
+def test_another_shop_s_reservation_is_a_loud_no(town: Town) -> None:
+    """By its address as by its QR the till says no and stays the till; nobody is told to apply as a shop."""
+    learner, stall = town.learner(), town.worker({"shop"}, "stall")
+    page = reserve(learner)
+    for address in (f"{HOME}/shop/redemptions/{page.address.rpartition('/')[2]}", f"{PUBLIC_URL}/r/{secret(town)}"):
+        said = stall.get(f"{address}?lang=en")
+        assert said.status == 403
+        assert 'class="verdict bad" role="alert" data-sound="bad"' in said.html
+        assert "is for another shop" in said.text
+        assert said.form("/find")
+    assert town.kinds()[-1] == "hold"
+
+
+def test_a_used_qr_opened_by_the_phone_is_a_loud_no(town: Town) -> None:
+    """The phone's own camera leads the shop to the reservation; one that is over says so as loudly as in the page."""
+    learner, shop = town.learner(), town.worker({"shop"}, "cafe")
+    seen = shop.send(shop.get(f"{HOME}/shop/").form("/find"), code=code_of(reserve(learner)))
+    shop.send(seen.form("/confirm"))
+    assert 'data-sound="bad"' in shop.get(f"{PUBLIC_URL}/r/{secret(town)}").html
+
+
+def test_a_suspended_shop_is_offered_nothing_to_confirm(town: Town) -> None:
+    """Neither till nor reservation has a button that would be refused; a tap on an older page takes nothing."""
+    learner, shop = town.learner(), town.worker({"shop"}, "cafe")
+    seen = shop.send(shop.get(f"{HOME}/shop/").form("/find"), code=code_of(reserve(learner)))
+    town.installation.run(lambda unit: shops.suspend(unit, Principal.system(CITY), "cafe"))
+    assert "/find" not in shop.get(f"{HOME}/shop/").html
+    assert "/confirm" not in shop.get(seen.address).html
+    refused = shop.send(seen.form("/confirm"))
+    assert 'data-sound="bad"' in refused.html
+    assert not any(form.action.endswith("/confirm") for form in refused.forms)
+    assert town.kinds()[-1] == "hold"
+
+
+def test_an_exhausted_till_says_until_when(town: Town) -> None:
+    """After ten wrong codes the till names the time from which it listens again, on the clock."""
+    shop = town.worker({"shop"}, "cafe")
+    form = shop.get(f"{HOME}/shop/").form("/find")
+    for _ in range(10):
+        shop.send(form, code="000000")
+    town.installation.clock.advance(minutes=1)
+    until = i18n.local(town.installation.clock.now + timedelta(minutes=4), "Asia/Bangkok")
+    assert (
+        f"type again at {until:%H:%M}" in shop.send(shop.get(f"{HOME}/shop/?lang=en").form("/find"), code="1" * 6).text
+    )
 
 
 def test_a_confirmation_that_came_too_late_is_refused_loudly(town: Town) -> None:

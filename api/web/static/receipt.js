@@ -105,7 +105,7 @@ async function checkGiven() {
   const summary = one("[data-fill=summary]");
   summary.textContent = facts.origin ? fill(summary.dataset.text, facts) : "";
   const pretty = one("[data-fill=pretty]");
-  pretty.hidden = !facts.entry;
+  one("[data-entry]").hidden = !facts.entry;
   pretty.textContent = facts.entry ? JSON.stringify(facts.entry, null, 2) : "";
   document.getElementById("result").focus({ preventScroll: true });
   document.getElementById("result").scrollIntoView({ block: "nearest" });

@@ -3,12 +3,16 @@
 // Forms and links with data-stay are fetched and put into this page instead of loading another one: so the browser
 // still knows the tap that allows the sound, and the next customer's camera opens without asking. The server's pages
 // are the same either way; without this file each step is a page of its own. Nothing is sent without a tap or a code.
+//
+// Where no answer comes, the page says so and asks by itself what became of it, see `recover`. Sound is an extra: a
+// device that gives none, or fails at it, stops nothing.
 
 const DIGITS = 6;
 const LOOK_EVERY_MS = 350;
 const FAILURES_TOLD = 4;
 const CAMERA_REST_MS = 90000;
 const ANSWER_WITHIN_MS = 12000;
+const ASK_AGAIN_MS = 3000;
 const SIDE_PX = 480;
 const PHOTO_SIDE_PX = 640;
 const MUTED = "kgo-till-muted";
@@ -16,6 +20,7 @@ const main = document.getElementById("content");
 let camera = null;
 let reopen = false;
 let sounds = null;
+let recovering = null;
 
 const part = (name) => main.querySelector(`[data-${name}]`);
 
@@ -35,8 +40,12 @@ function showSound() {
 }
 
 function wakeSounds() {
-  sounds ??= window.AudioContext ? new AudioContext() : null;
-  if (sounds?.state === "suspended") sounds.resume();
+  try {
+    sounds ??= window.AudioContext ? new AudioContext() : null;
+    if (sounds?.state === "suspended") sounds.resume().catch(() => {});
+  } catch {
+    // No device to sound on: the colour and the shake say it.
+  }
 }
 
 function note(hertz, atSeconds, seconds, shape, loudness) {
@@ -64,22 +73,33 @@ function sound(name) {
   navigator.vibrate?.(SHAKES[name]);
   document.documentElement.dataset.sounded = muted() ? "" : name;
   if (muted() || !sounds) return;
-  for (const one of NOTES[name]) note(...one);
+  try {
+    for (const one of NOTES[name]) note(...one);
+  } catch {
+    // As above.
+  }
 }
 
-// Going on without leaving: fetch a page and put its content into this one.
-async function stay(address, options = {}) {
+async function load(address, options = {}) {
   const answer = await fetch(address, {
     ...options,
+    cache: "no-store",
     headers: { Accept: "text/html", ...options.headers },
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   });
   const kind = answer.headers.get("Content-Type") ?? "";
   if (answer.status >= 500 || !kind.startsWith("text/html")) throw new Error(String(answer.status));
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return { answer, fresh: new DOMParser().parseFromString(await answer.text(), "text/html") };
+}
+
+// Going on without leaving: fetch a page and put its content into this one.
+async function stay(address, options = {}) {
+  const { answer, fresh } = await load(address, options);
+  recovering = null;
   closeCamera();
-  // A form that is answered in place keeps its address, which a reload can GET.
-  if (answer.ok) history.pushState({ till: true }, "", answer.url);
+  // A form that is answered in place keeps its address, which a reload can GET. Whoever comes back to a confirmation
+  // finds its receipt, not the yes that somebody waits for.
+  if (answer.ok) history.pushState({ till: true }, "", answer.url.replace(/[?&]fresh=1/, ""));
   document.title = fresh.title;
   main.replaceChildren(...fresh.getElementById("content").childNodes);
   for (const button of main.querySelectorAll("[data-needs-script]")) button.hidden = false;
@@ -90,12 +110,22 @@ async function stay(address, options = {}) {
   if (reopen && part("camera")) openCamera();
 }
 
+function send(form, body) {
+  stay(form.action, { method: "POST", body }).catch(() => {
+    trouble(form);
+    recover(form, body);
+  });
+}
+
+function showTrouble(isShown) {
+  const [shown, back] = [part("trouble"), part("back")];
+  if (shown) shown.hidden = !isShown;
+  if (back) back.hidden = true;
+  if (shown && isShown) shown.scrollIntoView({ block: "center" });
+}
+
 function trouble(form) {
-  const shown = part("trouble");
-  if (shown) {
-    shown.hidden = false;
-    shown.scrollIntoView({ block: "center" });
-  }
+  showTrouble(true);
   if (form) {
     delete form.dataset.sent;
     for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
@@ -103,14 +133,39 @@ function trouble(form) {
   sound("bad");
 }
 
+// After a tap without an answer: look, until there is one, at the page that the tap was made on. Where it still waits,
+// nothing was taken, and only another tap takes. Where it waits no longer, the same tap is sent once more: it cannot
+// move anything now, and its answer tells whether it was this one that did. A look-up is simply made again.
+async function recover(form, body) {
+  const mine = (recovering = {});
+  while (recovering === mine) {
+    await new Promise((done) => {
+      setTimeout(done, ASK_AGAIN_MS);
+      addEventListener("online", done, { once: true });
+    });
+    if (recovering !== mine || document.hidden) continue;
+    try {
+      const { fresh } = await load(location.href);
+      if (recovering !== mine) return;
+      recovering = null;
+      showTrouble(false);
+      const state = fresh.querySelector("[data-state]")?.dataset.state;
+      if (form && (form.matches("[data-look]") || state !== part("state")?.dataset.state)) return send(form, body);
+      if (form && part("back")) part("back").hidden = false;
+    } catch {
+      // Still nobody there.
+    }
+  }
+}
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || !form.matches("[data-stay]")) return;
   event.preventDefault();
   wakeSounds();
-  part("trouble")?.setAttribute("hidden", "");
-  const body = new URLSearchParams(new FormData(form, event.submitter));
-  stay(form.action, { method: "POST", body }).catch(() => trouble(form));
+  recovering = null;
+  showTrouble(false);
+  send(form, new URLSearchParams(new FormData(form, event.submitter)));
 });
 
 document.addEventListener("click", (event) => {
@@ -207,6 +262,7 @@ async function watch(mine, video, untilMs) {
     try {
       const answer = await look(mine.detector, video, refused);
       if (camera !== mine) return;
+      if (failures >= FAILURES_TOLD) showTrouble(false);
       failures = 0;
       if (answer.url) {
         reopen = true;
@@ -258,6 +314,8 @@ async function ask(body, kind, width = 0) {
     headers: { "Content-Type": kind, Accept: "application/json" },
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   });
+  if (answer.status === 401 || answer.status === 403) location.reload(); // signed out meanwhile: the page says how on
+  if (answer.status >= 429) throw new Error(String(answer.status));
   return answer.status === 200 || answer.status === 422 ? answer.json() : {};
 }
 
@@ -293,6 +351,7 @@ document.addEventListener("change", async (event) => {
     sound("bad");
   } catch {
     trouble();
+    recover();
   } finally {
     field.value = "";
   }
