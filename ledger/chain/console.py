@@ -49,6 +49,7 @@ def deploy(installation: Installation, options: Mapping[str, Any]) -> Answer:
     addresses = {role: str(options[role]).lower() for role in NEEDED if options.get(role)}
     plan = Plan(addresses=addresses, **{name: value for name, value in options.items() if name in names})
     found = deploying.deploy(installation, plan)
+    Chains(installation).judge(found.city)
     badge = found.badge.address if found.badge else "(none)"
     return Answer(f"{found.city}: token {found.token.address}, badges {badge}, chain {found.chain_id}")
 
@@ -106,7 +107,7 @@ def anchor(installation: Installation, city: str, *, wait: Callable[[], bool]) -
     """Anchor the newest checkpoint now, due or not."""
     chains = Chains(installation)
     site, database = chains.site(city), installation.database
-    anchors.follow(database, city, site)
+    chains.judge(city)
     wanted = anchors.wish(database, city, site, installation.writer.clock(), insist=True)
     if wanted is None:
         with database.read() as session:
