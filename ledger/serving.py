@@ -86,8 +86,6 @@ def serve(
 
 def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: bool, links: bool) -> None:
     with open_installation(settings, _observer()) as installation:
-        if welcome:
-            print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         stop = threading.Event()
         every = timedelta(seconds=jobs.EVERY_SECONDS)
         public = PublicLog(installation)
@@ -100,6 +98,8 @@ def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: b
 
         threading.Thread(target=tend_chains, daemon=True).start()
         asked.wait(CHAIN_SECONDS)
+        if welcome:
+            print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         for job in (partial(jobs.run_once, installation.writer), partial(jobs.collect_cosignatures, public)):
             threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
         try:

@@ -257,6 +257,7 @@ def chain_badge(visit: Visit, activity_id: str) -> Answer:
     if contract is None:
         raise NotFound("badge", activity_id)
     staging = Staging(badges.PURPOSE, chain_id, "KgoBadge")
+    keys.prepare()
     visit.write(lambda unit: str(badging.award(unit, learner, activity_id, contract.address, staging).seq), learner)
     return see(visit.address("chain"), done="badge_awarded")
 
@@ -317,10 +318,16 @@ def _shown(visit: Visit, form: Form) -> str:
         links={one.seq: known.link(one.transaction) for one in own if known is not None and one.transaction},
         earned=[named[one] for one in earned],
         badges=[(one, named[one.activity]) for one in owned],
+        minted={one.seq: _is_minted(visit, one.seq) for one in owned},
         claims=_claims(visit, bridge, own),
         tickets=deposits.tickets_of(session, bridge, learner, visit.now),
         arrived=deposits.of_learner(session, bridge, learner),
     )
+
+
+def _is_minted(visit: Visit, seq: int) -> bool:
+    call = outbox.find(visit.session, visit.city.id, badges.PURPOSE, badges.key(seq))
+    return call is not None and call.state == outbox.DONE
 
 
 @dataclass(frozen=True)

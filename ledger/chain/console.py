@@ -76,8 +76,7 @@ def status(installation: Installation, city: str) -> Answer:
         f"anchored   {size} of {log_size} entries, root {root.hex()[:16]}…",
         f"final      {known[0].size if known else 0} entries",
     ]
-    first = f"--contract {site.token} --first-block {site.deployment.token.block}"
-    lines.append(f"compare    kgo verify LOG --rpc URL {first}")
+    lines.append(f"compare    kgo verify {_comparing(installation, site)}")
     agrees = not known or known[0].agrees is True
     if not agrees:
         lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
@@ -95,6 +94,13 @@ def status(installation: Installation, city: str) -> Answer:
         lines.append(f"{role:<10} {address}, {ether:.4f} for gas")
     lines += [_line(call) for call in waiting] or ["waiting    nothing"]
     return Answer("\n".join(lines), agrees)
+
+
+def _comparing(installation: Installation, site: Site) -> str:
+    """What anybody gives `kgo verify`; a node's URL may hold a key, unless it is one of this machine."""
+    rpc = site.deployment.rpc if site.node.host in ("127.0.0.1", "localhost", "::1") else "URL"
+    log = f"{installation.settings.public_url}/log/{site.deployment.city}"
+    return f"{log} --rpc {rpc} --contract {site.token} --first-block {site.deployment.token.block}"
 
 
 def _line(call: Call) -> str:

@@ -77,7 +77,8 @@ class Signed:
 
 def prepare() -> None:
     """Import what signs and checks: it takes a second, which nobody ought to spend inside a batch."""
-    import eth_account.messages  # noqa: F401 - for its being imported
+    import eth_abi  # noqa: F401 - for its being imported
+    import eth_account.messages  # noqa: F401 - likewise
 
 
 def sign(transaction: Transaction, key: bytes) -> Signed:
