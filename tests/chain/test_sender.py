@@ -16,7 +16,7 @@ from ledger.chain.keys import Signed, address_of
 from ledger.chain.outbox import WishConflict
 from ledger.chain.sender import FILL, LOST_BLOCKS
 from tests.anvil import Anvil
-from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
+from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway, error
 from tests.chain.harbour import GWEI, Harbour
 from tests.factories import install
 
@@ -81,6 +81,28 @@ def test_a_lost_answer_sends_nothing_twice(harbour: Harbour, gateway: Gateway, l
     gateway.rule = lambda question: None
     harbour.settle()
     assert harbour.call("a").state == outbox.DONE
+    assert (len(harbour.hashes("a")), harbour.nonce("pauser")) == (1, 1)
+
+
+@pytest.mark.parametrize("message", ["nonce too low", "already known", "transaction already imported"])
+def test_nonce_too_low_and_already_imported_mean_look_up_every_attempt(
+    harbour: Harbour, gateway: Gateway, message: str
+) -> None:
+    """The node has it and says that it will not: no failure is noted, nothing is signed anew, and it is done once."""
+    harbour.url = gateway.url
+    harbour.wish("a", "pause")
+
+    def take_and_refuse(question: dict[str, Any]) -> Any:
+        if question["method"] != "eth_sendRawTransaction":
+            return None
+        harbour.anvil.rpc("eth_sendRawTransaction", *question["params"])
+        return error(question, -32_000, message)
+
+    gateway.rule = take_and_refuse
+    harbour.drain()
+    assert (harbour.call("a").state, harbour.call("a").reason) == (outbox.SENT, None)
+    harbour.settle()
+    assert harbour.call("a").transaction == harbour.hashes("a")[0]
     assert (len(harbour.hashes("a")), harbour.nonce("pauser")) == (1, 1)
 
 
