@@ -70,6 +70,7 @@ PROBLEMS: dict[str, int] = {
     "outcome_unknown": 503,
     "keys_missing": 503,
     "log_behind_published": 503,
+    "log_unjudged": 503,
     "bad_request": 400,
     "internal_error": 500,
 }
@@ -82,7 +83,7 @@ _OF_STATUS = {
     415: "unsupported_media_type",
 }
 _INTERNAL = "internal_error"
-_OPERATORS = frozenset({"keys_missing", "log_behind_published"})
+_OPERATORS = frozenset({"keys_missing", "log_behind_published", "log_unjudged"})
 """Errors whose facts (paths, sizes) are for the operator's log and not for clients."""
 
 _PROGRAMS = ("/v1/", "/log/", "/witness/", "/openapi.json", "/healthz", "/readyz", "/metrics")

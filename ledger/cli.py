@@ -382,12 +382,11 @@ def _jobs(options: argparse.Namespace) -> None:
     from ledger.log.public import PublicLog
 
     with _open(options) as installation:
-        public = PublicLog(installation)
+        public, tend = PublicLog(installation), jobs.chain_job(installation)
+        tend()  # first, for it knows whether anything may be signed
         for city, entries in jobs.run_once(installation.writer).items():
             print(f"{city}: {entries} new entries")
         jobs.collect_cosignatures(public)
-        tend = jobs.chain_job(installation)
-        tend()
         if options.every:
             stop, every = threading.Event(), timedelta(seconds=options.every)
             collect = partial(jobs.collect_cosignatures, public)

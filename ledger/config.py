@@ -93,6 +93,11 @@ class Settings:
         return self.data / "published"
 
     @property
+    def chain(self) -> Path:
+        """Where the cities' files of the chain are, one a city that has one (`<city>.toml`)."""
+        return self.data / "chain"
+
+    @property
     def witness(self) -> Path:
         """The directory of the installation's own witness: its key, the logs it witnesses, what it has seen."""
         return self.data / "witness"

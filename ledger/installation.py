@@ -61,7 +61,8 @@ def assemble(settings: Settings, clock: Callable[[], datetime] = utc_now, observ
     """The installation that these settings describe; `observer` is told of every batch of its writers."""
     database = Database(settings.database_url)
     keys = KeyRing(settings.keys)
-    writer = Writer(database, keys, Published(settings.published), clock, observer)
+    published = Published(settings.published, has_chain=lambda city: (settings.chain / f"{city}.toml").exists())
+    writer = Writer(database, keys, published, clock, observer)
     return Installation(settings, database, keys, writer, Health(settings, keys, writer))
 
 

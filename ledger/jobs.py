@@ -64,7 +64,7 @@ def chain_job(installation: Installation) -> Callable[[], object]:
     chains: list[Any] = []
 
     def tend() -> object:
-        if not any((installation.settings.data / "chain").glob("*.toml")):
+        if not any(installation.settings.chain.glob("*.toml")):
             return None
         if not chains:
             from ledger.chain.operating import Chains
@@ -112,9 +112,14 @@ def _attested_on(unit: Unit, now: datetime) -> bool:
 def run_for_ever(job: Callable[[], object], stop: threading.Event, every: timedelta) -> None:
     """Run a job again and again until `stop` is set."""
     while not stop.wait(every.total_seconds()):
-        try:
-            job()
-        except LedgerError as refusal:
-            log.warning("a job was refused: %s", refusal)
-        except Exception:
-            log.exception("a job failed")
+        run_safely(job)
+
+
+def run_safely(job: Callable[[], object]) -> None:
+    """Run a job; what goes wrong is in the log."""
+    try:
+        job()
+    except LedgerError as refusal:
+        log.warning("a job was refused: %s", refusal)
+    except Exception:
+        log.exception("a job failed")

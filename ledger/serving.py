@@ -47,6 +47,9 @@ THREADS = 64
 KILL_SECONDS = 10
 """How long a worker may take to finish what it has begun, once it is to end."""
 
+CHAIN_SECONDS = 10
+"""How long a start waits for the chains, so that a database that is older than its anchors signs nothing at all."""
+
 HOME_CITY = "khon-kaen"
 
 FIGURES_PREFIX = "kgo-figures-"
@@ -83,17 +86,21 @@ def serve(
 
 def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: bool, links: bool) -> None:
     with open_installation(settings, _observer()) as installation:
-        if welcome:
-            print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
         stop = threading.Event()
         every = timedelta(seconds=jobs.EVERY_SECONDS)
         public = PublicLog(installation)
-        rounds = (
-            partial(jobs.run_once, installation.writer),
-            partial(jobs.collect_cosignatures, public),
-            jobs.chain_job(installation),
-        )
-        for job in rounds:
+        tend, asked = jobs.chain_job(installation), threading.Event()
+
+        def tend_chains() -> None:
+            jobs.run_safely(tend)
+            asked.set()
+            jobs.run_for_ever(tend, stop, every)
+
+        threading.Thread(target=tend_chains, daemon=True).start()
+        asked.wait(CHAIN_SECONDS)
+        if welcome:
+            print(_welcome(installation, links=links), flush=True)  # noqa: T201 - the command's answer
+        for job in (partial(jobs.run_once, installation.writer), partial(jobs.collect_cosignatures, public)):
             threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
         try:
             _serve_http(host, port, workers)

@@ -31,6 +31,9 @@ PATIENCE_SECONDS = 3600
 
 SLOTS_IN_AN_EPOCH = 4
 
+KEYS = 10
+_KEY = r"\(\d+\) 0x([0-9a-f]{64})"
+
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -62,7 +65,7 @@ class Anvil:
         except BaseException:
             self.stop()
             raise
-        self.keys = [bytes.fromhex(key) for key in re.findall(r"\(\d+\) 0x([0-9a-f]{64})", self._output())]
+        self.keys = [bytes.fromhex(key) for key in re.findall(_KEY, self._output())]
 
     def rpc(self, method: str, *parameters: Any) -> Any:
         """Ask one question of JSON-RPC; AssertionError for an error."""
@@ -136,7 +139,8 @@ class Anvil:
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                if int(self.rpc("eth_chainId"), 16) == self.chain_id:
+                # It may answer before it has printed its keys.
+                if int(self.rpc("eth_chainId"), 16) == self.chain_id and len(re.findall(_KEY, self._output())) == KEYS:
                     return
             time.sleep(0.02)
         raise AssertionError(f"anvil did not start:\n{self._output()}")

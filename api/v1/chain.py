@@ -8,7 +8,7 @@ from api.operations import CITY, Ask, Operations
 from api.schemas.base import Items, items_of
 from api.schemas.chain import TicketOut, WithdrawalIn, WithdrawalOut
 from ledger.book.unit import Unit
-from ledger.chain import bridges, deposits, wallets, withdrawals
+from ledger.chain import bridges, deposits, withdrawals
 from ledger.chain.withdrawals import WithdrawalView
 from ledger.people.roles import Principal
 
@@ -44,8 +44,7 @@ def list_(ask: Ask) -> Items:
 def request(unit: Unit, caller: Principal, command: dict[str, int]) -> WithdrawalView:
     """Withdraw."""
     learner, bridge = caller.subject or "", bridges.first(unit.session, unit.city.id)
-    wallet = wallets.linked(unit.session, unit.city.id, learner)
-    seq = withdrawals.request(unit, bridge.chain_id, learner, wallet, command["amount_minor"])
+    seq = withdrawals.request(unit, bridge.chain_id, learner, command["amount_minor"])
     return withdrawals.view(unit.session, bridge, learner, seq)
 
 
@@ -78,7 +77,7 @@ def cancel(unit: Unit, caller: Principal, command: Any, seq: int) -> WithdrawalV
 def draw(unit: Unit, caller: Principal, command: Any) -> dict[str, Any]:
     """Draw."""
     learner, bridge = caller.subject or "", bridges.first(unit.session, unit.city.id)
-    made = deposits.draw(unit, bridge.chain_id, learner, wallets.linked(unit.session, unit.city.id, learner))
+    made = deposits.draw(unit, bridge.chain_id, learner)
     return {
         "ticket": made.ticket,
         "chain_id": bridge.chain_id,

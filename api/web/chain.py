@@ -7,6 +7,8 @@ to be sent to the chain is shown as a call that the learner's own wallet sends, 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 
 from flask import Response
 
@@ -17,7 +19,19 @@ from api.web.learner import balance_of
 from api.web.shell import Answer, Visit, asked_whole, page, render, says, see, static, web
 from api.web.words import N_
 from ledger.book.unit import Unit
-from ledger.chain import anchors, badges, bridges, deployment, deposits, lists, wallets, withdrawals
+from ledger.chain import (
+    anchors,
+    badges,
+    bridges,
+    bridging,
+    deployment,
+    deposits,
+    keys,
+    lists,
+    outbox,
+    wallets,
+    withdrawals,
+)  # fmt: skip
 from ledger.chain.bridges import Bridge
 from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Contract, Deployment, DeploymentUnusable
@@ -29,7 +43,7 @@ from ledger.programme import activities
 
 says("wallet_linked", N_("Your wallet is linked."))
 says("wallet_unlinked", N_("Your wallet is no longer linked."))
-says("withdrawn", N_("Your tokens are on their way. This takes some time; you can follow each step here."))
+says("withdrawal_asked", N_("Your tokens are on their way. This takes some time; you can follow each step here."))
 says("withdrawal_cancelled", N_("Cancelled. The tokens are back in your wallet here."))
 says("badge_awarded", N_("The badge is on its way to your chain wallet."))
 says("badge_offered", N_("Done. The activity awards a badge."))
@@ -46,6 +60,15 @@ STATES = {
     withdrawals.CLAIMED: N_("In your wallet"),
     withdrawals.CANCELLED: N_("Cancelled"),
 }
+
+
+NEXT = {
+    withdrawals.REQUESTED: N_("Next: a list in the public log. Until then you can cancel."),
+    withdrawals.ROOTED: N_("Next: the list goes to the chain."),
+    withdrawals.PROPOSED: N_("The chain keeps it for a while, so that a wrong list can be stopped."),
+    withdrawals.ACTIVE: N_("You can claim it above."),
+}
+"""What a withdrawal waits for, where there is something to say."""
 
 
 def bridge_of(visit: Visit) -> Bridge:
@@ -122,6 +145,7 @@ def chain_link(visit: Visit) -> Answer:
     """Link the wallet that signed."""
     form, learner = Form.sent(visit), visit.learner.subject or ""
     bridge_of(visit)
+    keys.prepare()
     try:
         visit.write(
             lambda unit: wallets.link(unit, learner, form.value("nonce"), form.value("signature")), visit.learner
@@ -155,17 +179,12 @@ def chain_withdraw(visit: Visit) -> Answer:
     chain_id, amount = bridge_of(visit).chain_id, form.amount("amount")
     if not form.has("told"):
         form.fail("told", N_("Tick this first: it cannot be undone later."))
-
-    def run(unit: Unit) -> str:
-        wallet = wallets.linked(unit.session, unit.city.id, learner)
-        return str(withdrawals.request(unit, chain_id, learner, wallet, amount))
-
     try:
         form.check()
-        visit.write(run, visit.learner)
+        visit.write(lambda unit: str(withdrawals.request(unit, chain_id, learner, amount)), visit.learner)
     except LedgerError as refusal:
         return _shown(visit, form.refused(refusal, {"amount_minor": "amount"})), 422
-    return see(visit.address("chain"), done="withdrawn")
+    return see(visit.address("chain"), done="withdrawal_asked")
 
 
 @web.post("/c/<city>/chain/withdrawals/<int:seq>/cancel")
@@ -187,7 +206,7 @@ def chain_claim(visit: Visit) -> Answer:
     if wallet not in own:
         raise NotFound("claim", wallet)
     visit.write(
-        lambda unit: lists.relay(unit, chain_id, wallet, Staging("bridge", chain_id)).wallet, visit.learner
+        lambda unit: lists.relay(unit, chain_id, wallet, Staging(bridging.PURPOSE, chain_id)).wallet, visit.learner
     )  # fmt: skip
     return see(visit.address("chain"), done="claim_sent")
 
@@ -195,17 +214,13 @@ def chain_claim(visit: Visit) -> Answer:
 @web.post("/c/<city>/chain/deposits")
 @page("deposit.write", door="wallet")
 def chain_deposit(visit: Visit) -> Answer:
-    """Draw a ticket for a deposit and show the call that uses it."""
+    """Draw a ticket for a deposit, unless one was drawn, and show the call that uses it."""
     form, learner = Form.sent(visit), visit.learner.subject or ""
     chain_id, amount = bridge_of(visit).chain_id, form.amount("back")
-
-    def run(unit: Unit) -> str:
-        wallet = wallets.linked(unit.session, unit.city.id, learner)
-        return deposits.draw(unit, chain_id, learner, wallet).ticket
-
+    drawn = form.value("ticket")
     try:
         form.check()
-        ticket = visit.write(run, visit.learner)
+        ticket = drawn or visit.write(lambda unit: deposits.draw(unit, chain_id, learner).ticket, visit.learner)
     except LedgerError as refusal:
         return _shown(visit, form.refused(refusal)), 422
     return see(visit.address("chain_ticket", ticket=ticket, amount=amount))
@@ -216,18 +231,20 @@ def chain_deposit(visit: Visit) -> Answer:
 def chain_ticket(visit: Visit, ticket: str) -> Answer:
     """A ticket that can be used, with the call that deposits so much by it."""
     bridge, learner = bridge_of(visit), visit.learner.subject or ""
+    if any(one.ticket == ticket for one in deposits.of_learner(visit.session, bridge, learner)):
+        return see(visit.address("chain"))  # where the deposit stands
     known = deposits.tickets_of(visit.session, bridge, learner, visit.now)
     found = next((one for one in known if one.ticket == ticket), None)
-    amount = asked_whole("amount") or 0
-    if found is None or amount < 1:
+    if found is None:
         raise NotFound("ticket", ticket)
-    call = deposits.depositing(bridge, ticket, amount)
+    amount = asked_whole("amount") or 0
     return render(
         "learner/chain_ticket.html",
         bridge=bridge,
+        form=Form(visit),
         ticket=found,
         amount=amount,
-        call=call,
+        call=deposits.depositing(bridge, ticket, amount) if amount > 0 else None,
         wallet=checksummed(found.wallet),
     )
 
@@ -239,8 +256,9 @@ def chain_badge(visit: Visit, activity_id: str) -> Answer:
     learner, contract, chain_id = visit.learner, badges_of(visit.city.id), bridge_of(visit).chain_id
     if contract is None:
         raise NotFound("badge", activity_id)
-    outbox = Staging(badges.PURPOSE, chain_id, "KgoBadge")
-    visit.write(lambda unit: str(badging.award(unit, learner, activity_id, contract.address, outbox).seq), learner)
+    staging = Staging(badges.PURPOSE, chain_id, "KgoBadge")
+    keys.prepare()
+    visit.write(lambda unit: str(badging.award(unit, learner, activity_id, contract.address, staging).seq), learner)
     return see(visit.address("chain"), done="badge_awarded")
 
 
@@ -295,17 +313,47 @@ def _shown(visit: Visit, form: Form) -> str:
         waiting=waiting,
         signer=checksummed(waiting.address) if waiting else None,
         withdrawals=own,
+        next_steps={one.seq: visit.text(NEXT[one.state]) for one in own if one.state in NEXT},
         states={one.seq: visit.text(STATES[one.state]) for one in own},
         links={one.seq: known.link(one.transaction) for one in own if known is not None and one.transaction},
         earned=[named[one] for one in earned],
         badges=[(one, named[one.activity]) for one in owned],
-        calls=_claims(visit, bridge, own),
+        minted={one.seq: _is_minted(visit, one.seq) for one in owned},
+        claims=_claims(visit, bridge, own),
         tickets=deposits.tickets_of(session, bridge, learner, visit.now),
         arrived=deposits.of_learner(session, bridge, learner),
     )
 
 
-def _claims(visit: Visit, bridge: Bridge, own: list[WithdrawalView]) -> list[lists.Claiming]:
-    """What can be claimed now, a call for each wallet."""
-    ready = sorted({one.wallet for one in own if one.state == withdrawals.ACTIVE})
-    return [lists.claiming(visit.session, bridge, wallet) for wallet in ready]
+def _is_minted(visit: Visit, seq: int) -> bool:
+    call = outbox.find(visit.session, visit.city.id, badges.PURPOSE, badges.key(seq))
+    return call is not None and call.state == outbox.DONE
+
+
+@dataclass(frozen=True)
+class Claimable:
+    """What a wallet can claim now.
+
+    Attributes:
+        call: the call that pays it.
+        amount_minor: how much of the learner's that is.
+        relayed: whether the city sends it already.
+    """
+
+    call: lists.Claiming
+    amount_minor: int
+    relayed: bool
+
+
+def _claims(visit: Visit, bridge: Bridge, own: list[WithdrawalView]) -> list[Claimable]:
+    """What can be claimed now, wallet by wallet."""
+    ready: Counter[str] = Counter()
+    for one in own:
+        if one.state == withdrawals.ACTIVE:
+            ready[one.wallet] += one.amount_minor
+    found = []
+    for wallet, amount in sorted(ready.items()):
+        call = lists.claiming(visit.session, bridge, wallet)
+        sent = outbox.find(visit.session, visit.city.id, bridging.PURPOSE, call.key)
+        found.append(Claimable(call, amount, sent is not None and sent.state != outbox.REVERTED))
+    return found

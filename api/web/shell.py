@@ -236,8 +236,13 @@ def kept(shown: str) -> Response:
 
 
 def says(name: str, msgid: str) -> str:
-    """Declare a message of success; returns its name."""
-    DONE[name] = msgid
+    """Declare a message of success; returns its name.
+
+    Raises:
+        ValueError: another message has that name.
+    """
+    if DONE.setdefault(name, msgid) != msgid:
+        raise ValueError(f"two messages are called {name}")
     return name
 
 

@@ -3,7 +3,9 @@
 The checkpoint is released by the commit, for only then can anybody read it. Beside the database, the last
 checkpoint that an installation showed is kept as a plain file (`published/<city>`): a database that was
 restored from an older copy, or from another history, is recognised by it and signs nothing more. So is one that does
-not lead to what a chain has of it for good (`published/<city>.anchor`), where the whole directory was restored.
+not lead to what a chain has of it for good (`published/<city>.anchor`), where the whole directory was restored: a
+directory that is a copy is known by its files being new (`published/<city>.judged`), and where the city has a chain,
+nothing is signed in it before the chain was asked.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import BigInteger, LargeBinary, Text, select
@@ -49,6 +52,15 @@ class LogBehindPublished(LedgerError):
     """
 
     code = "log_behind_published"
+
+
+class LogUnjudged(LedgerError):
+    """The directory looks restored, and the chain, which knows what was anchored, was not asked yet.
+
+    It passes as soon as the node answers: the jobs ask it, and so does `kgo chain watch`.
+    """
+
+    code = "log_unjudged"
 
 
 _CHECKPOINTS = Rows(SignedCheckpoint)
@@ -98,11 +110,18 @@ class Published:
     Args:
         directory: where the files are.
         size_of: the size that a checkpoint states.
+        has_chain: whether a city's log is anchored on a chain.
     """
 
-    def __init__(self, directory: Path, size_of: Callable[[str], int] = lambda note: parse(note).size) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        size_of: Callable[[str], int] = lambda note: parse(note).size,
+        has_chain: Callable[[str], bool] = lambda city: False,
+    ) -> None:
         self.directory = directory
         self._size_of = size_of
+        self._has_chain = has_chain
 
     def record(self, city: str, note: str, size: int) -> None:
         """Remember a checkpoint that was just committed, unless a later one is remembered already."""
@@ -112,27 +131,39 @@ class Published:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be about to note an earlier one
             if path.exists() and self._size_of(path.read_text("utf-8")) >= size:
                 return
-            draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-            draft.write_text(note, "utf-8")
-            draft.replace(path)
+            _replace(path, note)
 
     def doubt(self, city: str, size: int, root: bytes) -> None:
         """Have nothing signed until the log has this root at this size: a chain has it so, for good."""
-        path = self._anchor(city)
         self.directory.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-        draft.write_text(f"{size}\n{root.hex()}\n", "ascii")
-        draft.replace(path)
+        _replace(self._anchor(city), f"{size}\n{root.hex()}\n")
 
     def is_doubted(self, city: str) -> bool:
         """Whether there is such a word of a chain. Every process sees it before its next batch."""
         return self._anchor(city).exists()
+
+    def trust(self, city: str) -> None:
+        """Note that a chain was asked, and that the log leads to what it has of it."""
+        if self.is_trusted(city):
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            self._place.touch(exist_ok=False)
+        _replace(self._judged(city), self._here())
+
+    def is_trusted(self, city: str) -> bool:
+        """Whether a chain was asked since these files came to be where they are."""
+        try:
+            return self._judged(city).read_text("ascii") == self._here()
+        except FileNotFoundError:
+            return False
 
     def check(self, session: Session, city: City, keys: CityKeys, size: int) -> None:
         """Make sure that the database, whose log has `size` entries, extends what was shown.
 
         Raises:
             LogBehindPublished: it does not.
+            LogUnjudged: nobody knows yet.
             ValueError: the file is no checkpoint of this city.
         """
         anchor = self._anchor(city.id)
@@ -141,6 +172,8 @@ class Published:
             if size < int(anchored) or tree.root_at(session, city.id, int(anchored)).hex() != root:
                 raise LogBehindPublished("anchor", city=city.id, shown_size=int(anchored), size=size)
             anchor.unlink(missing_ok=True)
+        elif self._has_chain(city.id) and not self.is_trusted(city.id):
+            raise LogUnjudged(city=city.id, remedy="the chain's node has to answer; try: kgo chain watch")
         path = self.directory / city.id
         if not path.exists():
             return
@@ -150,3 +183,22 @@ class Published:
 
     def _anchor(self, city: str) -> Path:
         return self.directory / f"{city}.anchor"
+
+    def _judged(self, city: str) -> Path:
+        return self.directory / f"{city}.judged"
+
+    @property
+    def _place(self) -> Path:
+        return self.directory / ".place"
+
+    def _here(self) -> str:
+        """By what these files are known: a copy of a file, however it was made, has another inode or change time."""
+        found = self._place.stat()
+        return f"{found.st_ino} {found.st_ctime_ns}\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole; readers find the old one or the new one."""
+    draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
+    draft.write_text(text, "utf-8")
+    draft.replace(path)

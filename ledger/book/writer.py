@@ -284,11 +284,8 @@ class Writer:
         self, transaction: Transaction, city: City, end: LogEnd, commands: _Coming, now: datetime | None
     ) -> _Carried:
         """All of a batch but its beginning and its commit."""
-        keys = self.keys.get(city)
-        if city.id not in self._checked or self.published.is_doubted(city.id):
-            self.published.check(transaction.session, city, keys, end.frontier.size)
-            self._checked.add(city.id)
-        unit = Unit(transaction, city, keys, max(now or self.clock(), end.last_at), end.frontier.size)
+        now = max(now or self.clock(), end.last_at)
+        unit = Unit(transaction, city, self.keys.get(city), now, end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
         for staged, group in groupby(_known(unit, commands()), lambda command: command.staged_only):
@@ -296,10 +293,17 @@ class Writer:
             if staged:
                 _read_ahead(unit, alike)
             outcomes += [_run(unit, command) for command in alike]
-        note = seal.seal(unit, end) if unit.leaf_hashes else None
-        if note is None:
+        return _Carried(outcomes, unit, self._seal(unit, end))
+
+    def _seal(self, unit: Unit, end: LogEnd) -> str | None:
+        """Write what the batch staged, and sign what it appended, unless the log is not the one that was shown."""
+        if not unit.leaf_hashes:
             unit.flush()
-        return _Carried(outcomes, unit, note)
+            return None
+        if (city := unit.city.id) not in self._checked or self.published.is_doubted(city):
+            self.published.check(unit.session, unit.city, unit.keys, end.frontier.size)
+            self._checked.add(city)
+        return seal.seal(unit, end)
 
     def _publish(self, carried: _Carried) -> None:
         """Remember the checkpoint beside the database. The batch stands, whether or not that works."""

@@ -184,18 +184,26 @@ def follow(database: Database, city: str, site: Site) -> int:
 def guard(database: Database, published: Published, city: str, site: Site) -> None:
     """Make sure that the log leads to its newest final anchor; otherwise nobody signs any more.
 
+    Where it leads to one that is not final yet as well, the database is trusted from now on.
+
     Raises:
         LogBehindAnchor, SplitView: it does not.
+        ChainError: the node gives no answer.
     """
+    newest_size, newest_root = client.read(site.node, artifact("KgoToken"), site.token, "anchored")
     with database.read() as session:
         query = select(Anchor).where(
             Anchor.city == city, Anchor.chain_id == site.node.chain_id, Anchor.contract == site.token
         )  # fmt: skip
         last = session.scalar(query.order_by(Anchor.size.desc()).limit(1))
-        if last is None:
-            return
         size = entries.size(session, city)
-        if size >= last.size and tree.root_at(session, city, last.size) == last.root:
+
+        def leads_to(anchored: int, root: bytes) -> bool:
+            return anchored == 0 or (size >= anchored and tree.root_at(session, city, anchored) == root)
+
+        if last is None or leads_to(last.size, last.root):
+            if leads_to(newest_size, newest_root):
+                published.trust(city)
             return
     published.doubt(city, last.size, last.root)
     log.error("%s has %s entries, and %s are anchored for good: nothing is signed any more", city, size, last.size)

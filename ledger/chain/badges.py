@@ -99,8 +99,13 @@ def award(unit: Unit, learner: str, activity: str, contract: str, outbox: Outbox
     )  # fmt: skip
     session.add(made)
     data = artifact("KgoBadge").call_data("award", wallet, posted.seq, leaf_hash)
-    outbox(unit, key=f"award {posted.seq}", role="proposer", to=contract, data=data)
+    outbox(unit, key=key(posted.seq), role="proposer", to=contract, data=data)
     return _view(made)
+
+
+def key(seq: int) -> str:
+    """By what the outbox knows the minting of the badge that entry `seq` awarded."""
+    return f"award {seq}"
 
 
 def of_learner(session: Session, city: str, learner: str) -> list[BadgeView]:

@@ -49,6 +49,7 @@ def deploy(installation: Installation, options: Mapping[str, Any]) -> Answer:
     addresses = {role: str(options[role]).lower() for role in NEEDED if options.get(role)}
     plan = Plan(addresses=addresses, **{name: value for name, value in options.items() if name in names})
     found = deploying.deploy(installation, plan)
+    Chains(installation).judge(found.city)
     badge = found.badge.address if found.badge else "(none)"
     return Answer(f"{found.city}: token {found.token.address}, badges {badge}, chain {found.chain_id}")
 
@@ -75,8 +76,7 @@ def status(installation: Installation, city: str) -> Answer:
         f"anchored   {size} of {log_size} entries, root {root.hex()[:16]}…",
         f"final      {known[0].size if known else 0} entries",
     ]
-    first = f"--contract {site.token} --first-block {site.deployment.token.block}"
-    lines.append(f"compare    kgo verify LOG --rpc URL {first}")
+    lines.append(f"compare    kgo verify {_comparing(installation, site)}")
     agrees = not known or known[0].agrees is True
     if not agrees:
         lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
@@ -96,6 +96,13 @@ def status(installation: Installation, city: str) -> Answer:
     return Answer("\n".join(lines), agrees)
 
 
+def _comparing(installation: Installation, site: Site) -> str:
+    """What anybody gives `kgo verify`; a node's URL may hold a key, unless it is one of this machine."""
+    rpc = site.deployment.rpc if site.node.host in ("127.0.0.1", "localhost", "::1") else "URL"
+    log = f"{installation.settings.public_url}/log/{site.deployment.city}"
+    return f"{log} --rpc {rpc} --contract {site.token} --first-block {site.deployment.token.block}"
+
+
 def _line(call: Call) -> str:
     where = "waits" if call.state == QUEUED else f"sent with nonce {call.nonce}"
     why = f": {call.reason}" if call.reason else ""
@@ -106,7 +113,7 @@ def anchor(installation: Installation, city: str, *, wait: Callable[[], bool]) -
     """Anchor the newest checkpoint now, due or not."""
     chains = Chains(installation)
     site, database = chains.site(city), installation.database
-    anchors.follow(database, city, site)
+    chains.judge(city)
     wanted = anchors.wish(database, city, site, installation.writer.clock(), insist=True)
     if wanted is None:
         with database.read() as session:

@@ -130,7 +130,7 @@ def deploy(
 def _furnish(node: Node, keys: RoleKeys) -> None:
     """Make every key, and give it money, as only a development node does."""
     for role in deployment.ROLES:
-        client.ask(node, "anvil_setBalance", keys.create(role), hex(LOCAL_BALANCE_WEI))
+        client.ask(node, "anvil_setBalance", keys.create(role, worthless=True), hex(LOCAL_BALANCE_WEI))
 
 
 def _wish(installation: Installation, plan: Plan, node: Node, name: Name, creation: bytes) -> Wish:

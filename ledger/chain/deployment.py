@@ -89,18 +89,13 @@ class Deployment:
         return f"{self.explorer.rstrip('/')}/tx/{transaction}" if self.explorer else None
 
 
-def directory(settings: Settings) -> Path:
-    """Where the files are."""
-    return settings.data / "chain"
-
-
 def load(settings: Settings, city: str) -> Deployment | None:
     """A city's deployment; None if it has none.
 
     Raises:
         DeploymentUnusable: the file cannot be understood.
     """
-    path = directory(settings) / f"{city}.toml"
+    path = settings.chain / f"{city}.toml"
     if not path.exists():
         return None
     try:
@@ -114,12 +109,12 @@ def load(settings: Settings, city: str) -> Deployment | None:
 
 def cities_with_a_chain(settings: Settings) -> list[str]:
     """The ids of the cities that have a file, in their order."""
-    return sorted(path.stem for path in directory(settings).glob("*.toml"))
+    return sorted(path.stem for path in settings.chain.glob("*.toml"))
 
 
 def save(settings: Settings, deployment: Deployment) -> Path:
     """Write a city's file, whole or not at all; the path."""
-    folder = directory(settings)
+    folder = settings.chain
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{deployment.city}.toml"
     lines = ["# Written by kgo chain deploy; see docs/chain.md."]
@@ -197,7 +192,7 @@ class RoleKeys(Mapping[Role, bytes]):
     """The private keys of a city that this machine has; each is read, and decrypted, when it is first wanted."""
 
     def __init__(self, settings: Settings, city: str) -> None:
-        self._folder = directory(settings) / "keys" / city
+        self._folder = settings.chain / "keys" / city
         self._password = settings.chain_password
         given = _given(settings.chain_keys)
         self._known = {role: key for (owner, role), key in given.items() if owner == city}
@@ -237,8 +232,10 @@ class RoleKeys(Mapping[Role, bytes]):
         """The address of a role's key; None if it is not here. Nothing is decrypted."""
         return self._addresses.get(role)
 
-    def create(self, role: Role, random: Callable[[int], bytes] = os.urandom) -> str:
-        """Make a role's key unless there is one, in a keystore file; its address."""
+    def create(
+        self, role: Role, random: Callable[[int], bytes] = os.urandom, *, worthless: bool = False
+    ) -> str:  # fmt: skip
+        """Make a role's key unless there is one, in a keystore file; its address. See `keys.keystore`."""
         if role in self._addresses:
             return self._addresses[role]
         if not self._password:
@@ -247,7 +244,7 @@ class RoleKeys(Mapping[Role, bytes]):
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{role}.json"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(keys.keystore(key, self._password))
+            file.write(keys.keystore(key, self._password, worthless=worthless))
             file.flush()
             os.fsync(file.fileno())
         self._known[role], self._addresses[role] = key, keys.address_of(key)

@@ -20,10 +20,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import accounts, transfers
 from ledger.book.unit import Unit
-from ledger.chain import bridges
+from ledger.chain import bridges, wallets
 from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Bridge
-from ledger.chain.claims import check_address
 from ledger.db import Base, Instant
 from ledger.errors import LedgerError, NotFound, Refused
 from ledger.values import check_amount
@@ -110,14 +109,14 @@ class NotInOrder(LedgerError):
     code = "deposit_not_in_order"
 
 
-def draw(unit: Unit, chain_id: int, learner: str, wallet: str) -> DepositTicket:
-    """Give a learner a ticket for one deposit from a wallet.
+def draw(unit: Unit, chain_id: int, learner: str) -> DepositTicket:
+    """Give a learner a ticket for one deposit from the linked wallet.
 
     Raises:
         NotFound: the city has no such bridge.
-        Refused: `bridge_paused`; `limit_reached` (`tickets`).
-        ClaimsError: the wallet is no address.
+        Refused: `wallet_missing`; `bridge_paused`; `limit_reached` (`tickets`).
     """
+    wallet = wallets.linked(unit.session, unit.city.id, learner)
     bridges.working(unit, chain_id)
     own = (DepositTicket.city == unit.city.id, DepositTicket.chain_id == chain_id, DepositTicket.learner == learner)
     live = unit.session.scalars(
@@ -129,7 +128,7 @@ def draw(unit: Unit, chain_id: int, learner: str, wallet: str) -> DepositTicket:
         raise Refused("limit_reached", "tickets", limit=TICKETS)
     made = DepositTicket(
         city=unit.city.id, chain_id=chain_id, ticket="0x" + secrets.token_hex(32), learner=learner,
-        wallet=check_address(wallet), created_at=unit.now, expires_at=unit.now + TICKET_LIFETIME,
+        wallet=wallet, created_at=unit.now, expires_at=unit.now + TICKET_LIFETIME,
     )  # fmt: skip
     unit.session.add(made)
     return made

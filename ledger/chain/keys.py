@@ -14,6 +14,9 @@ from typing import Any
 KEY_BYTES = 32
 SIGNATURE_BYTES = 65
 
+LIGHT_WORK = 2**12
+"""The cost of scrypt for a key that guards nothing."""
+
 
 class KeyUnusable(ValueError):
     """A key, keystore file or signature that cannot be used; the message holds nothing secret."""
@@ -72,6 +75,12 @@ class Signed:
     sender: str
 
 
+def prepare() -> None:
+    """Import what signs and checks: it takes a second, which nobody ought to spend inside a batch."""
+    import eth_abi  # noqa: F401 - for its being imported
+    import eth_account.messages  # noqa: F401 - likewise
+
+
 def sign(transaction: Transaction, key: bytes) -> Signed:
     """Sign a transaction: the same input gives the same bytes (RFC 6979)."""
     account = _account(key)
@@ -117,11 +126,14 @@ def read_keystore(path: Path, password: str) -> bytes:
     return key
 
 
-def keystore(key: bytes, password: str) -> str:
-    """Return an encrypted keystore file (Web3 Secret Storage, version 3) with a key in it; it tells the address."""
+def keystore(key: bytes, password: str, *, worthless: bool = False) -> str:
+    """Return an encrypted keystore file (Web3 Secret Storage, version 3) with a key in it; it tells the address.
+
+    A `worthless` key, of a development node, is encrypted with little work: milliseconds to open it, not a second.
+    """
     from eth_account import Account
 
-    return json.dumps(Account.encrypt(key, password))
+    return json.dumps(Account.encrypt(key, password, kdf="scrypt", iterations=LIGHT_WORK if worthless else None))
 
 
 def signer_of(message: str, signature: bytes) -> str:

@@ -87,6 +87,11 @@ class Claiming:
     wallet: str
     cumulative_minor: int
 
+    @property
+    def key(self) -> str:
+        """By what the outbox knows it: a later list gives the same wallet another proof, and the older one is stale."""
+        return f"claim {self.wallet} {self.cumulative_minor} {sha256(self.data).hexdigest()[:16]}"
+
 
 def commit(unit: Unit, chain_id: int, anchored: Sequence[int], outbox: Outbox) -> ClaimList | None:
     """Make the next list, if there is one to make; None while one is under way or nothing is new.
@@ -200,7 +205,7 @@ def claiming(session: Session, bridge: Bridge, wallet: str) -> Claiming:
 
 
 def relay(unit: Unit, chain_id: int, wallet: str, outbox: Outbox) -> Claiming:
-    """Have the operator's sender send that call, once for each wallet and list.
+    """Have the operator's sender send that call, once for each wallet, amount and list.
 
     Raises:
         NotFound: as `claiming`.
@@ -208,8 +213,7 @@ def relay(unit: Unit, chain_id: int, wallet: str, outbox: Outbox) -> Claiming:
     """
     bridge = bridges.working(unit, chain_id)
     call = claiming(unit.session, bridge, wallet)
-    key = f"claim {wallet} {call.cumulative_minor}"
-    outbox(unit, key=key, role="relayer", to=call.contract, data=call.data)
+    outbox(unit, key=call.key, role="relayer", to=call.contract, data=call.data)
     return call
 
 

@@ -64,8 +64,8 @@ class Chains:
             NotFound: it has no chain.
             LedgerError, DeploymentUnusable, KeyUnusable: it could not be finished; nothing is lost.
         """
-        site, database = self.site(city), self._installation.database
-        followed = anchors.follow(database, city, site)
+        site = self.site(city)
+        followed = anchors.follow(self._installation.database, city, site)
         fault = None
         for step in (self._guard, self._wish, self._cross):
             try:
@@ -77,6 +77,17 @@ class Chains:
         if fault is not None:
             raise fault
         return Tended(followed, drained)
+
+    def judge(self, city: str) -> None:
+        """Ask the chain what is anchored, and whether the log leads to it.
+
+        Raises:
+            NotFound: it has no chain.
+            LedgerError, DeploymentUnusable: it does not, or nobody can tell.
+        """
+        site = self.site(city)
+        anchors.follow(self._installation.database, city, site)
+        self._guard(city, site)
 
     def _guard(self, city: str, site: Site) -> None:
         anchors.guard(self._installation.database, self._installation.writer.published, city, site)

@@ -264,6 +264,18 @@ def attempts(session: Session, city: str, call: Call) -> list[ChainAttempt]:
     return list(session.scalars(query.order_by(ChainAttempt.number)))
 
 
+def nonces(session: Session, city: str, chain_id: int, sender: str, between: range) -> set[int]:
+    """The nonces in a range with which anything was ever signed for a sender."""
+    query = select(ChainAttempt.nonce).where(
+        ChainAttempt.city == city,
+        ChainAttempt.chain_id == chain_id,
+        ChainAttempt.sender == sender,
+        ChainAttempt.nonce >= between.start,
+        ChainAttempt.nonce < between.stop,
+    )
+    return set(session.scalars(query))
+
+
 def view(row: ChainCall) -> Call:
     """A row as it is handed out."""
     wanted = Wish(

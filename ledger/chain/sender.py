@@ -13,6 +13,9 @@ database and on the chain, so that it may break off anywhere and may run in seve
 * A nonce that is used in the final state, while no attempt has a receipt, went to somebody who has the same key. Only
   once the chain has gone on by `LOST_BLOCKS` final blocks does the call get another nonce, for of several nodes behind
   one address some lag.
+* A nonce below one that is in flight, which no attempt of ours has and no block uses, holds all above it up: whoever
+  used it with the same key was taken back with the chain. It is filled with a payment of nothing to ourselves, a call
+  like every other. The call above keeps its nonce, for the same call at two nonces might be mined twice.
 
 Offers never exceed the limit given; a call that would need more waits, and the log says so.
 """
@@ -33,7 +36,7 @@ from ledger.chain.artifacts import artifact
 from ledger.chain.client import Block, Node, Receipt
 from ledger.chain.errors import NodeRefused, Reverted
 from ledger.chain.keys import Fees, Signed, Transaction, address_of, sign
-from ledger.chain.outbox import Call, ChainAttempt, ChainCall, ChainNonce, Role
+from ledger.chain.outbox import Call, ChainAttempt, ChainCall, ChainNonce, Role, Wish
 from ledger.db import Database
 
 GWEI = 10**9
@@ -46,6 +49,9 @@ MOST_IN_FLIGHT = 8
 
 LOST_BLOCKS = 16
 """For how many final blocks a used nonce has to stay without a receipt before it counts as somebody else's."""
+
+FILL = "fill"
+"""The purpose of calls that do nothing but use a nonce; their keys name sender and nonce."""
 
 log = logging.getLogger(__name__)
 
@@ -161,15 +167,70 @@ class Sender:
             self._change(call, lost_at=final.number)
         elif final.number >= call.lost_at + LOST_BLOCKS:
             log.warning("%s: somebody else used nonce %s of %s", self.city, call.nonce, call.sender)
-            self._change(call, state=outbox.QUEUED, nonce=None, sender=None, lost_at=None)
+            if call.wish.purpose == FILL:  # which is as good
+                self._change(call, state=outbox.REVERTED, reason="nonce_used", ended_at=self.clock())
+            else:
+                self._change(call, state=outbox.QUEUED, nonce=None, sender=None, lost_at=None)
 
     def _urge(self, call: Call, newest: ChainAttempt, done: Drained) -> None:
-        """See that the node has the newest attempt, and replace it if it waits for too long."""
-        if client.is_known(self.node, newest.hash):
-            if self.clock() - newest.signed_at >= self.stuck:
+        """See that the node has the newest attempt; if it waits for too long, clear its way or offer more."""
+        overdue = self.clock() - newest.signed_at >= self.stuck
+        blocked = overdue and self._clear_way(call, done)
+        if not client.is_known(self.node, newest.hash):
+            if self._broadcast(call, newest) == "underpriced":
                 self._replace(call, newest, done)
-        elif self._broadcast(call, newest) == "underpriced":
+        elif overdue and not blocked:
             self._replace(call, newest, done)
+
+    def _clear_way(self, call: Call, done: Drained) -> bool:
+        """Fill the nonces that nobody uses below a call's own; whether there were any, or such a filler is on its way.
+
+        What the node holds as pending is not asked for: who has waited with this key for as long is stuck as well.
+        """
+        sender, nonce = call.sender or "", call.nonce or 0
+        count = client.nonce(self.node, sender)
+        between = range(count, nonce)
+        if not between:
+            return False
+        with self.database.read() as session:
+            ours = outbox.nonces(session, self.city, self.node.chain_id, sender, between)
+            filling = any(
+                one.sender == sender and one.nonce in between for one in outbox.open_(session, self.city, FILL)
+            )
+        gaps = [one for one in between if one not in ours][:MOST_IN_FLIGHT]
+        for gap in gaps:
+            self._fill(call, gap, done)
+        return filling or bool(gaps)
+
+    def _fill(self, call: Call, nonce: int, done: Drained) -> None:
+        """Use up a nonce that holds a call up, and nothing else: it pays nothing to its own sender."""
+        sender, role = call.sender or "", call.wish.role
+        key = self.keys.get(role)
+        if key is None or address_of(key) != sender:
+            log.warning("%s: nonce %s of %s is not used, and its key is not here", self.city, nonce, sender)
+            return
+        wanted = Wish(FILL, f"{sender} {nonce}", self.node.chain_id, role, call.wish.contract, sender, b"")
+        try:
+            gas = client.estimate_gas(self.node, artifact(wanted.contract), sender, sender, b"")
+        except NodeRefused as refused:
+            self._note(call, refused)
+            return
+        fees = client.fees(self.node)
+        if self._too_dear(fees):
+            return
+        with self.database.write() as session:
+            self._hold_nonce(session, sender)
+            if not outbox.wish(session, self.city, wanted, self.clock()):
+                return  # another process was faster
+            filler = outbox.get(session, self.city, FILL, wanted.key)
+            made = self._sign(filler, key, nonce, 0, gas + gas // 4, fees)
+            row = self._row(session, filler)
+            row.state, row.sender, row.nonce = outbox.SENT, sender, nonce
+            session.add(made)
+            session.commit()
+        log.warning("%s: nobody uses nonce %s of %s any more: it is filled", self.city, nonce, sender)
+        done.sent += 1
+        self._broadcast(_stored(filler, made), made)
 
     def _replace(self, call: Call, newest: ChainAttempt, done: Drained) -> None:
         """Sign the same call with the same nonce once more, and offer more."""

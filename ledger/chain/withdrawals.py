@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ledger.book import journal
 from ledger.book.journal import Origin, Posted
 from ledger.book.unit import Unit
-from ledger.chain import bridges, lists, requests
+from ledger.chain import bridges, lists, requests, wallets
 from ledger.chain.bridges import Bridge
 from ledger.chain.lists import ClaimList
 from ledger.chain.requests import Withdrawal
@@ -68,8 +68,13 @@ class WithdrawalView:
     transaction: str | None
 
 
-def request(unit: Unit, chain_id: int, learner: str, wallet: str, amount_minor: int) -> int:
-    """Withdraw; arguments and refusals as for `requests.request`."""
+def request(unit: Unit, chain_id: int, learner: str, amount_minor: int) -> int:
+    """Withdraw to the learner's linked wallet; the seq of the entry.
+
+    Raises:
+        Refused: `wallet_missing`; and as `requests.request`.
+    """
+    wallet = wallets.linked(unit.session, unit.city.id, learner)
     listed = lists.current(unit.session, bridges.get(unit.session, unit.city.id, chain_id))
     listed_minor = listed.total_minor if listed is not None else 0
     return requests.request(unit, chain_id, learner, wallet, amount_minor, listed_minor=listed_minor)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, select
 
-from ledger.book import entries, seal, tree
-from ledger.book.seal import LogBehindPublished, Published, SignedCheckpoint
+from ledger.book import entries, seal, transfers, tree
+from ledger.book.seal import LogBehindPublished, LogUnjudged, Published, SignedCheckpoint
+from ledger.book.unit import Unit
 from ledger.book.writer import Writer
 from ledger.proof.checkpoint import CheckpointError, parse, verify
 from ledger.proof.merkle import EMPTY_ROOT, leaf_hash, root_of
@@ -172,6 +174,48 @@ def test_a_log_that_does_not_lead_to_what_is_anchored_signs_nothing(installation
     installation.grant()
     assert not published.is_doubted(CITY)
     assert len(installation.leaves()) == 2
+
+
+def test_a_copied_directory_signs_nothing_before_the_chain_was_asked(tmp_path: Path) -> None:
+    """Where a city has a chain: its own files are trusted from one start to the next, and no copy of them is."""
+    place = tmp_path / "published"
+
+    def opened(directory: Path) -> Published:
+        return Published(directory, has_chain=lambda city: city == CITY)
+
+    assert not opened(place).is_trusted(CITY)
+    opened(place).trust(CITY)
+    opened(place).trust(CITY)
+    assert opened(place).is_trusted(CITY)
+    shutil.move(place, tmp_path / "moved")
+    assert opened(tmp_path / "moved").is_trusted(CITY)
+    for copier in (shutil.copytree, _hard_copy):
+        copier(tmp_path / "moved", place)
+        assert not opened(place).is_trusted(CITY)
+        opened(place).trust(CITY)
+        assert opened(place).is_trusted(CITY)
+        shutil.rmtree(place)
+
+
+def _grant(unit: Unit) -> object:
+    return transfers.post(unit, "grant", "issuance", "treasury", 1, actor="treasurer")
+
+
+def _hard_copy(source: Path, target: Path) -> None:
+    """Copy with all attributes, as a restore of a backup does."""
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
+def test_the_writer_waits_for_the_chain(installation: Installation) -> None:
+    """Refused with an error that names the remedy; once the chain has spoken it goes on by itself."""
+    published = Published(installation.writer.published.directory, has_chain=lambda city: True)
+    writer = Writer(installation.database, installation.keys, published, installation.clock)
+    with pytest.raises(LogUnjudged, match="kgo chain watch"):
+        writer.run(CITY, _grant)
+    writer.run(CITY, lambda unit: None)  # which signs nothing
+    published.trust(CITY)
+    writer.run(CITY, _grant)
+    writer.close()
 
 
 def test_a_note_that_is_no_checkpoint_of_this_city_stops_the_writer(installation: Installation) -> None:

@@ -9,9 +9,10 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.book.unit import Unit
-from ledger.chain import bridges, lists, withdrawals
+from ledger.chain import bridges, deposits, lists, withdrawals
 from ledger.chain.bridges import Bridge, Contract
 from ledger.chain.lists import ClaimList
+from ledger.chain.wallets import Wallet
 from ledger.chain.withdrawals import WithdrawalView
 from tests.factories import CITY, Installation
 
@@ -24,6 +25,11 @@ BRIDGE, SUSPENSE = f"bridge:{CHAIN}", f"suspense:{CHAIN}"
 def wallet(name: str) -> str:
     """The address of somebody."""
     return "0x" + sha256(name.encode()).hexdigest()[:40]
+
+
+def own(unit: Unit, learner: str, address: str) -> None:
+    """Link a wallet as if its message had been signed."""
+    unit.session.merge(Wallet(city=unit.city.id, learner=learner, address=address, linked_at=unit.now))
 
 
 @dataclass
@@ -72,8 +78,19 @@ class Crossing:
 
     def withdraw(self, name: str, amount: int, *, to: str = "") -> int:
         """Request a withdrawal to a wallet, the learner's own unless another is named."""
+        who = self.link(name, to)
+        return self.city.run(lambda unit: withdrawals.request(unit, CHAIN, who, amount))
+
+    def ticket(self, name: str, *, to: str = "") -> str:
+        """Draw a ticket for a deposit from somebody's wallet."""
+        who = self.link(name, to)
+        return self.city.run(lambda unit: deposits.draw(unit, CHAIN, who).ticket)
+
+    def link(self, name: str, to: str = "") -> str:
+        """Make sure that somebody has a wallet, their own unless another is named; the learner's id."""
         who = self.learners[name]
-        return self.city.run(lambda unit: withdrawals.request(unit, CHAIN, who, to or wallet(name), amount))
+        self.city.run(lambda unit: own(unit, who, to or wallet(name)))
+        return who
 
     def cancel(self, name: str, seq: int) -> int:
         """Call a withdrawal off; the seq of the entry."""

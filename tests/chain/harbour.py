@@ -14,7 +14,7 @@ from ledger.book import entries
 from ledger.chain import anchors, client, deployment, outbox
 from ledger.chain.artifacts import TokenSettings, artifact
 from ledger.chain.deployment import Contract, Deployment, Site
-from ledger.chain.keys import Transaction, address_of, sign
+from ledger.chain.keys import Signed, Transaction, address_of, sign
 from ledger.chain.outbox import Call, Role, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
 from tests.anvil import PATIENCE_SECONDS, Anvil
@@ -141,6 +141,13 @@ class Harbour:
         return send(
             self.anvil, self.node, self.keys[role], self.token, TOKEN.call_data(function, *arguments), nonce=nonce
         )
+
+    def sign(self, role: Role, function: str, *arguments: Any) -> Signed:
+        """Sign what `send` would send."""
+        call = TOKEN.call_data(function, *arguments)
+        offer = client.fees(self.node)
+        transaction = Transaction(CHAIN, self.nonce(role), self.token, call, 1_000_000, offer)
+        return sign(transaction, self.keys[role])
 
     def settle(self, rounds: int = 6) -> None:
         """Make rounds and finality until nothing waits any more."""

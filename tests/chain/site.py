@@ -150,8 +150,7 @@ class Site:
     def ticket(self, name: str) -> str:
         """A ticket for somebody's wallet."""
         self._keep_time()
-        who, wallet = self.crossing.learners[name], self.wallet(name)
-        return self.crossing.city.run(lambda unit: deposits.draw(unit, CHAIN, who, wallet).ticket)
+        return self.crossing.ticket(name, to=self.wallet(name))
 
     def deposit(self, name: str, amount: int, ticket: str | None = None) -> client.Receipt:
         """Somebody deposits, with a fresh ticket unless one is given."""

@@ -21,7 +21,7 @@ def test_a_deposit_in_suspense_is_shown_and_resolved(
     crossing = Crossing(city)
     crossing.withdraw("ann", 5_000)
     ann = crossing.learners["ann"]
-    ticket = city.run(lambda unit: deposits.draw(unit, CHAIN, ann, wallet("ann")).ticket)
+    ticket = crossing.ticket("ann")
     arrivals = [
         Arrival(0, wallet("ann"), ticket, 100, "0x" + "0" * 64, 10),
         Arrival(1, wallet("bo"), ticket, 200, "0x" + "1" * 64, 11),

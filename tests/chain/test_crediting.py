@@ -23,9 +23,7 @@ def crossing(installation: Installation) -> Crossing:
 
 def draw(crossing: Crossing, name: str = "ann") -> str:
     """A ticket of a learner, bound to their wallet."""
-    return crossing.city.run(
-        lambda unit: deposits.draw(unit, CHAIN, crossing.learners[name], wallet(name)).ticket
-    )  # fmt: skip
+    return crossing.ticket(name)
 
 
 def arrival(number: int, ticket: str, amount: int = 100, name: str = "ann") -> Arrival:

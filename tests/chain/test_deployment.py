@@ -101,7 +101,7 @@ def test_a_key_has_one_role_and_one_city(settings: Settings) -> None:
             RoleKeys(replace(settings, chain_keys=text), CITY)
     with pytest.raises(KeyUnusable, match="write city/role=key"):
         RoleKeys(replace(settings, chain_keys=f"{CITY}/boss={key}"), CITY)
-    RoleKeys(settings, CITY).create("anchorer")
+    RoleKeys(settings, CITY).create("anchorer", worthless=True)
     keystore = settings.data / "chain" / "keys"
     (keystore / "yala").mkdir()
     (keystore / "yala" / "anchorer.json").write_text((keystore / CITY / "anchorer.json").read_text())

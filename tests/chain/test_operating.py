@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+from sqlalchemy import make_url
 
 from ledger import cli, jobs
-from ledger.book import tree
-from ledger.chain import deploying, deployment
+from ledger.book import transfers, tree
+from ledger.book.seal import LogUnjudged
+from ledger.book.unit import Unit
+from ledger.chain import anchors, console, deploying, deployment
 from ledger.chain.deploying import Plan
 from ledger.chain.operating import Chains
 from ledger.config import Settings
@@ -22,7 +29,7 @@ from tests.anvil import Anvil
 from tests.chain.harbour import CHAIN
 from tests.factories import CITY, install
 from tests.factories import Installation as City
-from tests.servers import free_port
+from tests.servers import Deployment, free_port
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +107,63 @@ def test_the_citys_work_is_the_same_with_the_chain_off_on_and_down(
     deployment.save(town.opened.settings, found)
     assert isinstance(back := broken(), dict)
     assert back[CITY].problem is None
+
+
+def test_a_restored_directory_signs_nothing_before_the_chain_has_spoken(
+    town: Town, anvil: Anvil, tmp_path: Path
+) -> None:
+    """All of it is an older copy: nothing is signed without the node's word, nor after it; an honest one goes on."""
+    settings = town.opened.settings
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    Chains(town.opened).judge(CITY)
+    town.opened.writer.run(CITY, _grant)
+    older = Deployment(tmp_path / "restored" / "data", _copied(settings.database_url, tmp_path / "older.sqlite"))
+    shutil.copytree(tmp_path, older.data, ignore=shutil.ignore_patterns("restored", "older.sqlite"))
+    _anchor_for_good(town)
+    restored = assemble(Settings(older.data, older.database_url, "http://localhost"), town.city.clock)
+    with pytest.raises(LogUnjudged):
+        restored.writer.run(CITY, _grant)
+    found = deployment.load(restored.settings, CITY)
+    assert found is not None
+    down = type(found)(**{**vars(found), "rpc": f"http://127.0.0.1:{free_port()}"})
+    deployment.save(restored.settings, down)
+    assert Chains(restored).guarded(CITY).problem is not None
+    with pytest.raises(LogUnjudged):
+        restored.writer.run(CITY, _grant)
+    deployment.save(restored.settings, found)
+    restored.close()
+    token = older.token("treasurer")
+    server = older.serve()
+    asked = {"Authorization": f"Bearer {token}", "Idempotency-Key": "first"}
+    order = {"kind": "grant", "amount_minor": 1_000}
+    answer = httpx.post(f"{server.url}/v1/cities/{CITY}/entries", json=order, headers=asked)
+    assert (answer.status_code, answer.json()["code"]) == (503, "log_behind_published")
+    older.close()
+    town.opened.writer.run(CITY, _grant)
+
+
+def _grant(unit: Unit) -> object:
+    return transfers.post(unit, "grant", "issuance", "treasury", 1_000, actor="treasurer")
+
+
+def _copied(url: str, to: Path) -> str:
+    """Copy a SQLite database; the copy's URL."""
+    with closing(sqlite3.connect(make_url(url).database or "")) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+    return f"sqlite:///{to}"
+
+
+def _anchor_for_good(town: Town) -> None:
+    """Let the log grow, anchor it, and wait until that is final."""
+    town.opened.writer.run(CITY, _grant)
+    before = len(town.city.leaves())
+    for _ in range(600):
+        console.anchor(town.opened, CITY, wait=lambda: False)
+        time.sleep(0.1)
+        with town.city.read() as session:
+            if [one.size for one in anchors.list_(session, CITY, 1)] == [before]:
+                return
+    raise AssertionError("the anchor does not become final")
 
 
 def test_nothing_of_the_chain_is_imported_for_a_city_without_one(tmp_path: Path) -> None:

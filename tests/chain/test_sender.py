@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.chain import client, outbox
 from ledger.chain.errors import Unreachable
-from ledger.chain.keys import address_of
+from ledger.chain.keys import Signed, address_of
 from ledger.chain.outbox import WishConflict
-from ledger.chain.sender import LOST_BLOCKS
+from ledger.chain.sender import FILL, LOST_BLOCKS
 from tests.anvil import Anvil
-from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway
+from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway, error
 from tests.chain.harbour import GWEI, Harbour
 from tests.factories import install
 
@@ -81,6 +81,28 @@ def test_a_lost_answer_sends_nothing_twice(harbour: Harbour, gateway: Gateway, l
     gateway.rule = lambda question: None
     harbour.settle()
     assert harbour.call("a").state == outbox.DONE
+    assert (len(harbour.hashes("a")), harbour.nonce("pauser")) == (1, 1)
+
+
+@pytest.mark.parametrize("message", ["nonce too low", "already known", "transaction already imported"])
+def test_nonce_too_low_and_already_imported_mean_look_up_every_attempt(
+    harbour: Harbour, gateway: Gateway, message: str
+) -> None:
+    """The node has it and says that it will not: no failure is noted, nothing is signed anew, and it is done once."""
+    harbour.url = gateway.url
+    harbour.wish("a", "pause")
+
+    def take_and_refuse(question: dict[str, Any]) -> Any:
+        if question["method"] != "eth_sendRawTransaction":
+            return None
+        harbour.anvil.rpc("eth_sendRawTransaction", *question["params"])
+        return error(question, -32_000, message)
+
+    gateway.rule = take_and_refuse
+    harbour.drain()
+    assert (harbour.call("a").state, harbour.call("a").reason) == (outbox.SENT, None)
+    harbour.settle()
+    assert harbour.call("a").transaction == harbour.hashes("a")[0]
     assert (len(harbour.hashes("a")), harbour.nonce("pauser")) == (1, 1)
 
 
@@ -192,6 +214,66 @@ def test_a_nonce_that_somebody_else_used_is_noticed_for_good(harbour: Harbour, m
     harbour.settle()
     assert (harbour.call("a").state, harbour.call("a").nonce) == (outbox.DONE, 1)
     assert harbour.read("paused") is True
+
+
+def _leave_a_gap(harbour: Harbour) -> Signed:
+    """Have a call wait behind a nonce that was used by hand and is not any more; what was sent by hand."""
+    harbour.anvil.finalize()
+    by_hand = harbour.sign("pauser", "deposit", 0, b"\0" * 32)  # which must fail
+    client.broadcast(harbour.node, by_hand)
+    harbour.anvil.mined(by_hand.hash)
+    harbour.wish("a", "pause")
+    harbour.drain()
+    harbour.anvil.mine()
+    harbour.anvil.reorganize(3)
+    harbour.drain()
+    assert (harbour.call("a").state, harbour.call("a").nonce, harbour.nonce("pauser")) == (outbox.SENT, 1, 0)
+    return by_hand
+
+
+def test_a_nonce_that_was_used_by_hand_and_taken_back_is_filled(harbour: Harbour) -> None:
+    """A gap below a call holds it up for ever: a payment of nothing fills it, and the call is made once."""
+    _leave_a_gap(harbour)
+    harbour.drain()
+    assert harbour.nonce("pauser") == 0
+    harbour.city.clock.advance(minutes=4)
+    filled = harbour.drain()
+    assert (filled.sent, filled.replaced) == (1, 0)
+    harbour.settle()
+    pauser = address_of(harbour.keys["pauser"])
+    filler = harbour.call(f"{pauser} 0", FILL)
+    assert (filler.state, filler.nonce) == (outbox.DONE, 0)
+    assert (harbour.call("a").state, harbour.call("a").nonce) == (outbox.DONE, 1)
+    assert (len(harbour.hashes("a")), harbour.nonce("pauser")) == (1, 2)
+    assert harbour.read("paused") is True
+    assert harbour.drain().waiting == 0
+
+
+def test_a_filler_that_comes_too_late_is_given_up(harbour: Harbour, gateway: Gateway) -> None:
+    """What was sent by hand comes back after all and fills the gap itself: nothing is sent in the filler's stead."""
+    by_hand = _leave_a_gap(harbour)
+    harbour.url = gateway.url
+    harbour.city.clock.advance(minutes=4)
+    gateway.rule = lambda question: LOSE_QUESTION if question["method"] == "eth_sendRawTransaction" else None
+    with pytest.raises(Unreachable):
+        harbour.drain()
+    gateway.rule = lambda question: None
+    client.broadcast(harbour.node, by_hand)
+    harbour.anvil.mined(by_hand.hash)
+    harbour.settle()
+    filler = harbour.call(f"{address_of(harbour.keys['pauser'])} 0", FILL)
+    assert (filler.state, filler.reason, filler.transaction) == (outbox.REVERTED, "nonce_used", None)
+    assert (harbour.call("a").state, harbour.nonce("pauser")) == (outbox.DONE, 2)
+
+
+def test_a_gap_is_left_to_the_machine_that_has_the_key(harbour: Harbour, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the key nothing can be filled: the log says so, and the call goes on waiting."""
+    _leave_a_gap(harbour)
+    harbour.city.clock.advance(minutes=4)
+    assert harbour.drain(keys={}).sent == 0
+    assert "its key is not here" in caplog.text
+    harbour.settle()
+    assert harbour.call("a").state == outbox.DONE
 
 
 def test_a_lagging_node_moves_no_nonce_back(harbour: Harbour, gateway: Gateway) -> None:

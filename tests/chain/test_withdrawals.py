@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import bridges, lists, requests, withdrawals
+from ledger.chain import bridges, lists, outbox, requests, withdrawals
 from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.claims import Claim, claims_tree
+from ledger.chain.outbox import Staging
 from ledger.errors import NotFound, Refused
 from ledger.verifier.run import verify_export
 from tests.chain.crossing import BRIDGE, CHAIN, TOKEN, Crossing, wallet
@@ -235,12 +236,24 @@ def test_anybody_can_send_the_claim_and_it_pays_the_wallet(crossing: Crossing) -
 
 
 def test_a_relayed_claim_is_staged_once(crossing: Crossing) -> None:
-    """However often the learner taps, the operator pays for one transaction."""
+    """However often the learner taps, the operator pays for one transaction; after a later list for another one."""
+
+    def relay() -> None:
+        staging = Staging("bridge", CHAIN)
+        for _ in range(3):
+            crossing.city.run(lambda unit: lists.relay(unit, CHAIN, wallet("ann"), staging))
+
     crossing.withdraw("ann", 300)
     crossing.activate(crossing.made())
-    for _ in range(3):
-        crossing.city.run(lambda unit: lists.relay(unit, CHAIN, wallet("ann"), crossing.sent))
-    assert [key for key in crossing.sent.calls if key.startswith("claim")] == [f"claim {wallet('ann')} 300"]
+    relay()
+    crossing.withdraw("bo", 100)
+    crossing.activate(crossing.made(), 2)
+    relay()
+    with crossing.city.read() as session:
+        staged = [one.wish for one in outbox.open_(session, CITY, "bridge")]
+        call = lists.claiming(session, crossing.bridge, wallet("ann"))
+    assert len({one.data for one in staged}) == len(staged) == 2
+    assert call.data in {one.data for one in staged}
 
 
 def test_a_pause_stops_requests_and_lists_but_not_calling_off(crossing: Crossing) -> None:

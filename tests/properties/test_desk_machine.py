@@ -32,6 +32,7 @@ from ledger.programme import checkins, sheets
 from ledger.programme.checkins import CheckIn
 from ledger.values import short_id
 from ledger.verifier.run import verify_export
+from tests.chain.crossing import own
 from tests.counts import scale
 from tests.factories import CITY, Installation
 from tests.programme.town import PUBLIC_URL, STEWARD, Town
@@ -141,6 +142,8 @@ class Desks:
         for _ in range(2):
             town.run(lambda unit: sheets.make(unit, STEWARD, self.name, SLIPS // 2))
         self.learners = [town.learner() for _ in range(3)]
+        for learner in self.learners:
+            town.run(partial(own, learner=learner.subject or "", address=WALLET))
         self.shops = [self._shop(f"{self.name}-{number}") for number in range(2)]
         self.paths = {"B": f"budget:{self.name}"}
         self.paths |= {f"S{number}": f"shop:{who.subject}" for number, who in enumerate(self.shops)}
@@ -254,7 +257,7 @@ class Desks:
                 self.outs.append(seq)
                 self.seqs.append(seq)
 
-            sending = Command(lambda unit: withdrawals.request(unit, chain, learner, WALLET, amount))
+            sending = Command(lambda unit: withdrawals.request(unit, chain, learner, amount))
             return sending, lambda: self.model.send(first % 3, amount), keep
         which = second % len(self.outs)
         seq = self.outs[which]

@@ -6,6 +6,7 @@ import re
 
 from eth_account import Account
 from eth_account.messages import encode_defunct
+from sqlalchemy import select
 
 from ledger.book import entries, tree
 from ledger.book.unit import Unit
@@ -15,7 +16,7 @@ from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Deployment
-from ledger.chain.deposits import Arrival
+from ledger.chain.deposits import Arrival, DepositTicket
 from ledger.proof.encoding import canonical
 from ledger.proof.merkle import leaf_hash
 from tests.chain.crossing import CHAIN, TOKEN, Sent
@@ -156,6 +157,7 @@ def test_a_withdrawal_is_followed_cancelled_and_claimed(town: Town) -> None:
     assert "เหรียญกลับมาอยู่ในกระเป๋าที่นี่" in page.text
     assert town.kinds()[-2:] == ["bridge_out", "bridge_cancel"]
     page = withdraw(learner, "3")
+    assert "เหรียญกำลังเดินทาง" in page.text
     assert "ขอแล้ว" in page.text
     activate(town)
     page = learner.get(f"{HOME}/chain")
@@ -165,6 +167,8 @@ def test_a_withdrawal_is_followed_cancelled_and_claimed(town: Town) -> None:
     assert call.data.hex() in page.html
     page = learner.send(page.form("/chain/claim"))
     assert "เมืองจะส่งไปยังเชนให้" in page.text
+    assert "เมืองกำลังส่งไปยังเชนให้" in page.text
+    assert not [form for form in page.forms if form.action.endswith("/chain/claim")]
     with town.installation.read() as session:
         staged = outbox.open_(session, CITY)
     assert [(one.wish.role, one.wish.data) for one in staged] == [("relayer", call.data)]
@@ -195,7 +199,25 @@ def test_tokens_come_back_by_ticket(town: Town) -> None:
     arrival = Arrival(0, WALLET.lower(), drawn, 200, "0x" + "a" * 64, 5)
     town.installation.run(lambda unit: deposits.credit(unit, CHAIN, [arrival]))
     assert "+2.00 KGO" in learner.get(f"{HOME}/chain").text
-    assert learner.get(address).status == 404
+    assert "+2.00 KGO" in learner.get(address).text
+    other = town.learner()
+    assert other.get(address).status == 404
+
+
+def test_a_ticket_is_found_again(town: Town) -> None:
+    """Whoever left its page finds it in the list, says once more how much, and draws no second one."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    withdraw(learner, "5")
+    drawn = ticket(learner).split("?")[0]
+    page = learner.get(f"{HOME}/chain")
+    assert drawn in page.links
+    again = learner.send(learner.get(drawn).form("/chain/deposits"), back="1.5")
+    data = artifact("KgoToken").call_data("deposit", 150, bytes.fromhex(drawn.split("/deposits/")[1][2:]))
+    assert data.hex() in again.html
+    with town.installation.read() as session:
+        assert len(session.scalars(select(DepositTicket)).all()) == 1
 
 
 def test_a_pause_is_told_and_stops(town: Town) -> None:
@@ -260,8 +282,9 @@ def with_badges(town: Town) -> None:
     """Give the town a bridge and a contract for badges."""
     build(town)
     contracts = [deployment.Contract(address, "0x" + "0" * 64, 1) for address in (TOKEN, BADGES)]
-    settings = town.app.extensions["kgo"].installation.settings
-    deployment.save(settings, Deployment(CITY, "http://127.0.0.1:1", CHAIN, contracts[0], contracts[1]))
+    installation = town.app.extensions["kgo"].installation
+    deployment.save(installation.settings, Deployment(CITY, "http://127.0.0.1:1", CHAIN, contracts[0], contracts[1]))
+    installation.writer.published.trust(CITY)  # as if the chain had been asked
 
 
 def test_an_activity_awards_a_badge_to_who_was_there_and_asks(town: Town) -> None:

@@ -16,7 +16,9 @@ async function accounts() {
 
 async function giveAddress(button) {
   const [first] = await accounts();
-  document.getElementById(button.dataset.ask).value = first;
+  const field = document.getElementById(button.dataset.ask);
+  field.value = first;
+  field.form.requestSubmit();
 }
 
 async function sign(button) {
@@ -35,6 +37,11 @@ async function send(button) {
   say(button, button.dataset.sent);
 }
 
+// What can be typed or pasted instead is one tap away.
+for (const place of wallet ? document.querySelectorAll("[data-by-hand]") : []) {
+  place.open = place.querySelector("[aria-invalid]") !== null;
+}
+
 for (const [selector, act] of [["[data-ask]", giveAddress], ["[data-sign]", sign], ["[data-send]", send]]) {
   for (const button of wallet ? document.querySelectorAll(selector) : []) {
     button.hidden = false;
@@ -43,6 +50,7 @@ for (const [selector, act] of [["[data-ask]", giveAddress], ["[data-sign]", sign
       say(button, "");
       try {
         await act(button);
+        if (act === send) return; // once is enough
       } catch {
         // Declined, closed, or a wallet of another kind: what it says is in its own window.
         say(button, button.dataset.refused);
