@@ -56,7 +56,6 @@ MAX_WAIT_SECONDS = 0.001
 PUBLISH_SECONDS = 0.1
 """How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
 
-
 log = logging.getLogger(__name__)
 
 
