@@ -83,7 +83,7 @@ def _log(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _receipt(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = _parser("kgo verify receipt", "Verify one receipt, offline.")
-    parser.add_argument("file", help="the receipt (.tlog-proof), or - for standard input")
+    parser.add_argument("file", help="the receipt (.tlog-proof, or the text of its QR code), or - for standard input")
     parser.add_argument("--entry", type=Path, help="file with the entry, if the receipt does not carry it")
     options = parser.parse_args(arguments)
     wishes = _wishes(options, environment)
