@@ -202,6 +202,14 @@ def test_no_public_page_names_a_person(town: Town) -> None:
         assert learner not in visitor.get(HOME + address).html
 
 
+def test_redeemed_does_not_contradict_what_was_spent(town: Town) -> None:
+    """Once the city has paid a shop, the page says why more is redeemed than learners spent; before it need not."""
+    visitor = town.visitor()
+    assert "Redeemed is what shops hold" not in visitor.get(f"{HOME}/audit/?lang=en").text
+    town.installation.give("shop:cafe", 400)
+    assert "the 0.00 KGO that learners spent at shops" in visitor.get(f"{HOME}/audit/?lang=en").text
+
+
 def test_totals_agree_with_the_book(town: Town) -> None:
     """Issued, circulating, redeemed and expired as the identities say."""
     page = town.visitor().get(f"{HOME}/audit/?lang=en")
