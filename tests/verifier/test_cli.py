@@ -185,7 +185,9 @@ def test_what_is_redeemed_does_not_contradict_what_shops_took(
     assert report["totals"]["redeemed"] - by_learners == (moved if giver == "treasury" else -moved)
     assert main([str(tmp_path / "paid"), "--no-state"]) == 0
     text = " ".join(told(capsys).split())
-    assert f"of it {amount(by_learners)} spent by learners at shops, less refunds of it {' '.join(said.split())}" in text
+    assert (
+        f"of it {amount(by_learners)} spent by learners at shops, less refunds of it {' '.join(said.split())}" in text
+    )
 
 
 def test_amounts_are_written_as_people_write_them() -> None:
