@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         sys.stderr.write(f"kgo verify: {error}\n")
         return MISUSED
     except KeyboardInterrupt:
-        sys.stderr.write("\nkgo verify: interrupted; the same command goes on about where it was\n")
+        sys.stderr.write(
+            "\nkgo verify: interrupted; the same command goes on from what it last kept, if all was well\n"
+        )
         return INTERRUPTED
 
 
