@@ -87,12 +87,12 @@ def session_new(visit: Visit, activity_id: str) -> Answer:
 
 @web.get("/c/<city>/steward/activities/<activity_id>/sessions/<session_id>/end")
 @page("activity.write", door="desk")
-def session_end_ask(visit: Visit, activity_id: str, session_id: str) -> str:
+def session_end_ask(visit: Visit, activity_id: str, session_id: str) -> Answer:
     """Ask before a session ends or goes: people may be on their way to it."""
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
     session = next((one for one in view.sessions if one.session == session_id), None)
-    if session is None:
-        raise NotFound("session", session_id)
+    if session is None:  # somebody else was faster
+        return see(visit.address("steward_activity", activity_id=activity_id), done="session-ended")
     running = session == view.window
     return render(
         "steward/session_end.html", activity=view, session=session, running=running, arrivals=arrivals_of(visit, view)

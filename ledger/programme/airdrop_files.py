@@ -20,6 +20,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ledger.errors import ValidationFailed
@@ -115,6 +116,9 @@ def _decoded(content: bytes) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
+        with suppress(UnicodeDecodeError):
+            content.decode("utf-8", "surrogatepass")  # half a character of UTF-8, and not of an older encoding
+            raise _not_utf_8(line) from fault
         try:
             text = content.decode("cp874")
         except UnicodeDecodeError:

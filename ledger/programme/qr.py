@@ -2,30 +2,41 @@
 
 Error correction M and a quiet zone of four modules, as ISO/IEC 18004 asks for. An address of this installation
 (a host of up to 28 characters and a code of 20) fits version 4, which a phone reads off an A4 poster from two
-metres.
+metres. A `Level.DENSE` symbol is for what is long and is read off a screen or a sheet that is whole: error
+correction L, and up to `MAX_DENSE_CHARS` capitals and digits (alphanumeric mode) in version 40.
 """
 
 from __future__ import annotations
 
 import io
+from enum import Enum
 from functools import lru_cache
 from html import escape
 from itertools import groupby
 
 import png as pypng
-from qrcode.constants import ERROR_CORRECT_M
+from qrcode.constants import ERROR_CORRECT_L, ERROR_CORRECT_M
 from qrcode.main import QRCode
 
 QUIET_ZONE = 4
 """Light modules around the symbol."""
 
+MAX_DENSE_CHARS = 4296
+
 Matrix = tuple[tuple[bool, ...], ...]
 
 
+class Level(Enum):
+    """How much of a symbol may be lost."""
+
+    STURDY = ERROR_CORRECT_M
+    DENSE = ERROR_CORRECT_L
+
+
 @lru_cache(maxsize=256)
-def matrix(text: str) -> Matrix:
+def matrix(text: str, level: Level = Level.STURDY) -> Matrix:
     """The modules of the smallest symbol for a text, dark as True, without the quiet zone."""
-    code = QRCode(error_correction=ERROR_CORRECT_M, border=0)
+    code = QRCode(error_correction=level.value, border=0)
     code.add_data(text)
     code.make(fit=True)
     return tuple(tuple(bool(module) for module in row) for row in code.get_matrix())
@@ -47,9 +58,9 @@ def svg(text: str, title: str | None = None) -> str:
     )
 
 
-def png(text: str, scale: int = 8) -> bytes:
+def png(text: str, scale: int = 8, level: Level = Level.STURDY) -> bytes:
     """The symbol as a one-bit PNG, `scale` pixels a module."""
-    rows = matrix(text)
+    rows = matrix(text, level)
     margin = (False,) * QUIET_ZONE
     blank = (False,) * (len(rows) + 2 * QUIET_ZONE)
     framed = [blank] * QUIET_ZONE + [margin + row + margin for row in rows] + [blank] * QUIET_ZONE

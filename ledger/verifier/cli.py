@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         sys.stderr.write(f"kgo verify: {error}\n")
         return MISUSED
     except KeyboardInterrupt:
-        sys.stderr.write("\nkgo verify: interrupted; the same command goes on about where it was\n")
+        sys.stderr.write(
+            "\nkgo verify: interrupted; the same command goes on from what it last kept, if all was well\n"
+        )
         return INTERRUPTED
 
 
@@ -83,7 +85,7 @@ def _log(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _receipt(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = _parser("kgo verify receipt", "Verify one receipt, offline.")
-    parser.add_argument("file", help="the receipt (.tlog-proof), or - for standard input")
+    parser.add_argument("file", help="the receipt (.tlog-proof, or the text of its QR code), or - for standard input")
     parser.add_argument("--entry", type=Path, help="file with the entry, if the receipt does not carry it")
     options = parser.parse_args(arguments)
     wishes = _wishes(options, environment)

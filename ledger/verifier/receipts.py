@@ -1,4 +1,4 @@
-"""Checks one receipt (C2SP tlog-proof with the entry in it), offline."""
+"""Checks one receipt (C2SP tlog-proof with the entry in it, or the compact form of it), offline."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ledger.proof.checkpoint import Checkpoint, CheckpointError
 from ledger.proof.encoding import EncodingError
 from ledger.proof.merkle import ProofError
 from ledger.proof.report import Report
+from ledger.verifier import compact
 from ledger.verifier.run import Wishes, policy_key
 from ledger.verifier.summary import amount, verdict
 
@@ -55,7 +56,7 @@ def check(text: str, wishes: Wishes, entry: bytes | None = None) -> Outcome:
     outcome = Outcome()
     report = outcome.report
     try:
-        read = receipt.parse(text)
+        read = receipt.parse(compact.unpack(text))
         origin = checkpoint.parse(read.note).origin
     except (ProofError, CheckpointError) as error:
         report.add("HASH_MISMATCH", None, f"this is no receipt: {error}")

@@ -9,6 +9,7 @@ from typing import TextIO
 from ledger.proof.report import KEPT_PER_CODE, Report
 
 TOP_LINES = 10
+MEANINGS = {"redeemed": "  held by shops, or settled", "held": "  a part of circulating"}
 DECIMALS = 2
 """KGO has two decimals; the log itself knows minor units alone."""
 BAR_CELLS = 24
@@ -26,8 +27,15 @@ def text(report: Report, *, decimals: int = DECIMALS) -> str:
     lines = [f"log      {report.origin or '(no checkpoint)'}", f"entries  {report.size:,}"]
     if report.root:
         lines.append(f"root     {report.root.hex()}")
-    lines += [f"{name:<12} {amount(value, decimals):>22}" for name, value in report.totals.items()]
-    for title, figures in (("rewarded by activity", report.activities), ("redeemed at shops", report.shops)):
+    for name, value in report.totals.items():
+        lines.append(f"{name:<12} {amount(value, decimals):>22}{MEANINGS.get(name, '')}".rstrip())
+        if name == "redeemed":
+            lines += _sources(value, sum(report.shops.values()), decimals)
+    figures_by = {
+        "rewarded by activity, less what was reversed": report.activities,
+        "redeemed by learners at each shop, less refunds": report.shops,
+    }
+    for title, figures in figures_by.items():
         top = sorted(figures.items(), key=lambda item: (-item[1], item[0]))
         lines += [f"{title} ({len(top)})"] * bool(top)
         lines += [f"  {name:<32} {amount(value, decimals):>20}" for name, value in top[:TOP_LINES]]
@@ -40,6 +48,16 @@ def text(report: Report, *, decimals: int = DECIMALS) -> str:
             lines += [f"    {line}" for line in ("signed evidence:", *note.splitlines())]
     lines += [f"{code}: {count} in all" for code, count in report.counts.items() if count > KEPT_PER_CODE]
     return "\n".join([*lines, verdict(report)])
+
+
+def _sources(redeemed: int, by_learners: int, decimals: int) -> list[str]:
+    """Say where what is redeemed came from, where it is not learners alone: the city may pay shops, and shops it."""
+    if redeemed == by_learners:
+        return []
+    other = redeemed - by_learners
+    said = "paid to shops by the city, less what they gave back" if other > 0 else "given back to the city by shops"
+    parts = ((by_learners, "spent by learners at shops, less refunds"), (other, said))
+    return [f"  of it      {amount(part, decimals):>22}  {what}" for part, what in parts]
 
 
 def verdict(report: Report) -> str:

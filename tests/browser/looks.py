@@ -114,6 +114,7 @@ NO_PAGES = (
     "badge",
     "audit_export",
     "audit_openings",
+    "audit_receipt_symbol",
     "airdrop_verdicts",
     "figures_file",
     "shop_statement_csv",

@@ -204,12 +204,38 @@ def test_another_s_opening_does_not_open(site: Site) -> None:
     assert {name for name, state in verdicts(page).items() if state == "failed"} == {"own"}
 
 
-def test_the_symbol_leads_to_the_receipt(site: Site) -> None:
+def test_a_symbol_leads_to_the_receipt(site: Site) -> None:
     """Read by an independent reader at the size of a phone's page; whoever opens it has it checked."""
     page = entry_page(site, site.person(PHONE, "th"), 12)
-    page.locator("details:has(.qr) summary").click()
-    (address,) = read_symbols(page.locator(".qr").screenshot())
+    page.locator("details:has(.qr:not(.whole)) summary").click()
+    (address,) = read_symbols(page.locator(".qr:not(.whole)").screenshot())
     assert address.endswith(f"/c/{CITY}/audit/entries/12")
+
+
+def test_a_symbol_is_the_receipt_and_verifies_offline(site: Site, tmp_path: Path) -> None:
+    """Loaded when it is looked at; its text, read off a phone, is checked by `kgo verify receipt` and by the page."""
+    person = site.person(PHONE, "th", device_scale_factor=3)
+    pictures: list[str] = []
+    person.context.on("request", lambda request: pictures.append(request.url) if ".png" in request.url else None)
+    page = entry_page(site, person, 12)
+    expect(page.locator(HOLDS)).to_be_visible()
+    assert not any("receipt.png" in address for address in pictures)
+    page.locator("details:has(.qr.whole) summary").click()
+    expect(page.locator(".qr.whole img")).not_to_have_js_property("naturalWidth", 0)
+    page.locator(".qr.whole").evaluate("part => part.scrollIntoView({ block: 'center' })")
+    (text,) = read_symbols(page.locator(".qr.whole").screenshot())
+    key, file = city_key(site, person), tmp_path / "scanned.txt"
+    page.goto(f"{site.home}/audit/check")
+    wrong = text[:200] + ("A" if text[200] != "A" else "B") + text[201:]
+    for scanned, holds in ((text, True), (f"{text}\n", True), (wrong, False), (text[:-3], False)):
+        file.write_text(scanned)
+        command = [sys.executable, "-m", "ledger.verifier", "receipt", str(file), "--vkey", key, "--no-state"]
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        assert done.returncode == (0 if holds else 1), done.stdout
+        assert "entry 12 of " in done.stdout or not holds
+        put_in(page, scanned)
+        expect(page.locator(HOLDS if holds else FAILS)).to_be_visible()
+    expect(page.locator("[data-check=form]")).to_have_attribute("data-state", "failed")
 
 
 def test_a_changed_key_is_noticed(site: Site) -> None:

@@ -233,6 +233,8 @@ def test_tampered_exports_are_found(tmp_path: Path, what: str) -> None:
 
 
 def _damaged(data: bytes, chance: random.Random) -> bytes:
+    if not data:
+        return chance.randbytes(chance.randint(1, 32))
     at = chance.randrange(len(data))
     return chance.choice(
         [

@@ -66,6 +66,16 @@ def test_the_svg_is_read(text: str) -> None:
     assert _read(_enlarge(pixels)) == [text]
 
 
+def test_a_dense_symbol_holds_the_longest_text() -> None:
+    """Capitals and digits up to the bound fill version 40 and are read; one more character fits no symbol."""
+    text = ("KGO-RECEIPT:" + "Z9 $%*+-./:A" * 400)[: qr.MAX_DENSE_CHARS]
+    width, _, rows, _ = pypng.Reader(bytes=qr.png(text, 4, qr.Level.DENSE)).read()
+    assert width == 4 * (177 + 8)
+    assert _read([[pixel * LIGHT for pixel in row] for row in rows]) == [text]
+    with pytest.raises(ValueError, match="41"):
+        qr.matrix(text + "0", qr.Level.DENSE)
+
+
 def test_an_address_fits_version_4() -> None:
     """With a host of 28 characters under https the symbol has at most 33 modules a side; a longer one has more."""
     assert len(qr.matrix(LONGEST)) <= 33

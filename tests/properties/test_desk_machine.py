@@ -56,6 +56,7 @@ class Model:
     entries: list[tuple[str, str, str, int]] = field(default_factory=list)
     reversed: set[int] = field(default_factory=set)
     asked: list[tuple[int, int, str]] = field(default_factory=list)  # shop, amount, state
+    paid_out: dict[int, int] = field(default_factory=dict)  # entry, request
     used: set[int] = field(default_factory=set)
     came: set[int] = field(default_factory=set)
     withdrawn: set[int] = field(default_factory=set)
@@ -90,6 +91,7 @@ class Model:
             raise Refusal("case_closed")
         if state == "settled":
             self.move("settle", f"S{shop}", "settled", amount)
+            self.paid_out[len(self.entries) - 1] = which
         self.asked[which] = shop, amount, state
 
     def undo(self, seq: int) -> None:
@@ -99,6 +101,9 @@ class Model:
             raise Refusal("not_reversible")
         self.move("reverse", target, source, amount)
         self.reversed.add(seq)
+        if seq in self.paid_out:
+            shop, amount, _ = self.asked[self.paid_out[seq]]
+            self.asked[self.paid_out[seq]] = shop, amount, "taken_back"
 
     def slip(self, learner: int, serial: int) -> None:
         """A learner uses a slip."""

@@ -162,6 +162,34 @@ def test_evidence_is_shown_to_people_too(tmp_path: Path, capsys: pytest.CaptureF
         assert all(line in text for line in note.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("giver", "taker", "said"),
+    [
+        ("treasury", "shop:cafe", "4.00  paid to shops by the city, less what they gave back"),
+        ("shop:cafe", "treasury", "-0.40  given back to the city by shops"),
+    ],
+)
+def test_what_is_redeemed_does_not_contradict_what_shops_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], giver: str, taker: str, said: str
+) -> None:
+    """The total is what shops hold or were paid; where the city paid shops, or they it, both parts are named."""
+    log, moved = day(), 400 if giver == "treasury" else 40
+    assert main([str(write(tmp_path / "plain", log.lines())), "--no-state"]) == 0
+    assert "spent by learners" not in told(capsys)
+    late = json.loads(log.lines()[-1])["at"]
+    log.add("redeem", ("learner:bo", "shop:cafe", 50), at=late)
+    log.add("transfer", (giver, taker, moved), at=late)
+    assert main([str(write(tmp_path / "paid", log.lines())), "--no-state", "--json"]) == 0
+    report = json.loads(told(capsys))
+    by_learners = sum(report["shops"].values())
+    assert report["totals"]["redeemed"] - by_learners == (moved if giver == "treasury" else -moved)
+    assert main([str(tmp_path / "paid"), "--no-state"]) == 0
+    text = " ".join(told(capsys).split())
+    assert (
+        f"of it {amount(by_learners)} spent by learners at shops, less refunds of it {' '.join(said.split())}" in text
+    )
+
+
 def test_amounts_are_written_as_people_write_them() -> None:
     """With as many decimals as the token has."""
     assert [amount(value) for value in (0, 5, 123_456_789, -250)] == ["0.00", "0.05", "1,234,567.89", "-2.50"]

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from api.web import audit
+from ledger.programme import qr
 from ledger.proof import receipt
 from ledger.proof.checkpoint import verify
 from ledger.proof.handles import handle
 from ledger.proof.merkle import leaf_hash
+from ledger.verifier import compact
 from ledger.verifier.run import verify_export
+from tests.browser.site import read_symbols
 from tests.factories import CITY
 from tests.log.witnesses import Friend, rule
 from tests.web.conftest import HOME, Town
@@ -77,6 +80,26 @@ def test_the_receipt_on_the_page_is_that_of_the_log(town: Town) -> None:
     assert key
     assert unescape(text[1]) == visitor.client.get(f"/log/{CITY}/receipt/3").get_data(as_text=True)
     assert receipt.verify(receipt.parse(unescape(text[1])), unescape(key[1]))[1]["seq"] == 3
+
+
+def test_the_symbol_of_a_receipt_is_the_receipt(town: Town) -> None:
+    """Its text unpacks to what anybody downloads; an entry that does not exist has none."""
+    visitor = town.visitor()
+    answer = visitor.client.get(f"{HOME}/audit/entries/3/receipt.png")
+    assert answer.mimetype == "image/png"
+    (packed,) = read_symbols(answer.data)
+    assert compact.unpack(packed) == visitor.client.get(f"/log/{CITY}/receipt/3").get_data(as_text=True)
+    assert visitor.client.get(f"{HOME}/audit/entries/9999/receipt.png").status_code == 404
+
+
+def test_a_receipt_too_long_for_a_symbol_says_so(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page offers the file in its place."""
+    monkeypatch.setattr(qr, "MAX_DENSE_CHARS", 100)
+    visitor = town.visitor()
+    page = visitor.get(f"{HOME}/audit/entries/3?lang=en")
+    assert "too long for a QR code" in page.text
+    assert "receipt.png" not in page.html
+    assert visitor.client.get(f"{HOME}/audit/entries/3/receipt.png").status_code == 404
 
 
 def test_only_the_learner_is_given_what_opens_their_line(town: Town) -> None:
@@ -192,6 +215,14 @@ def test_no_public_page_names_a_person(town: Town) -> None:
     last = len(town.installation.leaves()) - 1
     for address in ("/audit/", "/audit/entries", f"/audit/entries/{last}"):
         assert learner not in visitor.get(HOME + address).html
+
+
+def test_redeemed_does_not_contradict_what_was_spent(town: Town) -> None:
+    """Once the city has paid a shop, the page says why more is redeemed than learners spent; before it need not."""
+    visitor = town.visitor()
+    assert "Redeemed is what shops hold" not in visitor.get(f"{HOME}/audit/?lang=en").text
+    town.installation.give("shop:cafe", 400)
+    assert "the 0.00 KGO that learners spent at shops" in visitor.get(f"{HOME}/audit/?lang=en").text
 
 
 def test_totals_agree_with_the_book(town: Town) -> None:

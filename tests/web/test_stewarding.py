@@ -93,9 +93,11 @@ def test_two_end_the_same_session(town: Town) -> None:
     page = made(first)
     opened = first.send(page.form("/sessions"), starts_at=f"{year}-03-10T09:00", ends_at=f"{year}-03-10T10:00")
     seen = second.get(opened.address.split("?")[0])
-    first.send(opened.form("/end"))
-    late = second.send(seen.form("/end"))
-    assert (late.status, "The session has ended." in late.text) == (200, True)
+    (end,) = (link for link in seen.links if link.endswith("/end"))
+    asked = second.get(end)
+    first.send(first.get(end).form("/end"))
+    for late in (second.send(asked.form("/end")), second.get(end)):
+        assert (late.status, "The session has ended." in late.text) == (200, True)
 
 
 @pytest.mark.parametrize("address", [f"{WALK}/edit", f"{HOME}/steward/spaces/kaen"])

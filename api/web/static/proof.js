@@ -1,4 +1,5 @@
 // Checks a receipt of the public log by itself: docs/format.md sections 3, 8 and 10. It asks nobody and changes nothing.
+// The text is that of the receipt, or the compact form of it that a QR code holds.
 //
 //   verify(text, { vkey, witnesses, shown, own }) → { checks, facts }
 //     vkey       the verifier key of the log, as the caller pins it
@@ -253,6 +254,59 @@ async function opens(entry, own) {
 
 // ---- a receipt
 
+const COMPACT = "KGO-RECEIPT:";
+const CHECKSUM_BYTES = 4;
+const EXTRA = "extra ";
+const LINE_END = 10;
+const MAX_LEAF_BYTES = 0xffff;
+const BASE45 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+
+function fromBase45(text) {
+  const bytes = [];
+  for (let at = 0; at < text.length; at += 3) {
+    const digits = [...text.slice(at, at + 3)].map((one) => BASE45.indexOf(one));
+    const number = digits.reduceRight((sum, digit) => sum * 45 + digit, 0);
+    need(digits.length > 1 && !digits.includes(-1) && number < (digits.length === 3 ? 1 << 16 : 1 << 8), "form");
+    if (digits.length === 3) bytes.push(number >> 8);
+    bytes.push(number & 255);
+  }
+  return Uint8Array.from(bytes);
+}
+
+async function inflate(bytes) {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  const parts = [];
+  let length = 0;
+  try {
+    for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+      length += value.length;
+      if (length > MAX_RECEIPT_CHARS) throw new RangeError("too long");
+      parts.push(value);
+    }
+  } catch {
+    throw new Fault("form");
+  }
+  return join(...parts);
+}
+
+async function unpack(text) {
+  if (!text.startsWith(COMPACT)) return text;
+  need(text.length <= MAX_RECEIPT_CHARS, "form");
+  const data = fromBase45(text.trim().slice(COMPACT.length));
+  const deflated = data.slice(CHECKSUM_BYTES);
+  need(same((await sha256(deflated)).slice(0, CHECKSUM_BYTES), data.slice(0, CHECKSUM_BYTES)), "form");
+  const clear = await inflate(deflated);
+  const [start, end] = [clear.indexOf(LINE_END) + 1, clear.indexOf(LINE_END, clear.indexOf(LINE_END) + 1)];
+  const leaf = clear.slice(start + EXTRA.length, end);
+  need(start > 0 && end > 0 && leaf.length <= MAX_LEAF_BYTES, "form");
+  try {
+    const [before, after] = [strict.decode(clear.slice(0, start + EXTRA.length)), strict.decode(clear.slice(end))];
+    return before + btoa(String.fromCharCode(...leaf)) + after;
+  } catch {
+    throw new Fault("form");
+  }
+}
+
 function parse(text) {
   const [, extra, index, hashes, note] = (text.length <= MAX_RECEIPT_CHARS && RECEIPT.exec(text)) || [];
   need(note, "form");
@@ -278,7 +332,7 @@ export async function verify(text, { vkey, witnesses = [], shown = null, own = [
   let read;
   const checks = {};
   checks.form = await attempt(async () => {
-    read = parse(text);
+    read = parse(await unpack(text));
   });
   if (!read) {
     for (const name of ["entry", "path", "signature", "witnesses", "own"]) checks[name] = skipped("form");
