@@ -1,8 +1,8 @@
 """How an entry comes to be: shape checked, persons blinded, leaf built, effects applied.
 
-`append` takes an entry of any shape into the log; those that move one amount go by `moves.move`, which does the same for
-many at a time. It is handed the postings with real accounts and what they do to balances; it writes the leaf with
-handles in the place of persons. Nothing is staged unless everything holds.
+`append` takes an entry of any shape into the log; those that move one amount go by `moves.move`, which does the same
+for many at a time. It is handed the postings with real accounts and what they do to balances; it writes the leaf
+with handles in the place of persons. Nothing is staged unless everything holds.
 """
 
 from __future__ import annotations
