@@ -9,7 +9,7 @@ NULL. Integers are big-endian.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from struct import Struct
 from typing import Any
 
@@ -17,8 +17,6 @@ _HEAD = Struct(">iiIii")
 _LENGTH = Struct(">i").pack
 _LENGTHS = [_LENGTH(length) for length in range(1_024)]
 _NULL = _LENGTH(-1)
-_KEPT = 513
-"""Up to which number of elements the layout of an array is kept; longer ones are rare."""
 
 
 class Array(bytes):
@@ -96,11 +94,10 @@ def _integers(values: Sequence[int | None], oid: int, width: int, code: str) -> 
         return _HEAD.pack(1, 1, oid, count, 1) + elements
     filled: list[Any] = [width] * (2 * count)
     filled[1::2] = values
-    layout = _layout(count, code) if count < _KEPT else Struct(f">{f'i{code}' * count}").pack
-    return _HEAD.pack(1, 0, oid, count, 1) + layout(*filled)
+    return _HEAD.pack(1, 0, oid, count, 1) + _layout(count, code)(*filled)
 
 
-@cache
+@lru_cache(maxsize=1_024)
 def _layout(count: int, code: str) -> Callable[..., bytes]:
     return Struct(f">{f'i{code}' * count}").pack
 

@@ -195,7 +195,8 @@ class Driver:
         """
         try:
             if self.is_postgresql:
-                return self._raw.execute(_with_percent(statement), parameters, prepare=not planned_anew)
+                prepare = False if planned_anew else None  # else once it has come a few times
+                return self._raw.execute(_with_percent(statement), parameters, prepare=prepare)
             return self._raw.execute(statement, parameters)
         except self._errors as failure:
             raise self._told(failure, statement) from failure

@@ -11,27 +11,25 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from ledger.errors import ValidationFailed
-from ledger.proof.encoding import base32_lower
+from ledger.proof.encoding import BASE32, base32_lower
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 AMOUNT_LIMIT = 2**53
 WHOLE_LIMIT = 2**63
 """Whole numbers from here on have no place in a column of the database."""
 
-ID_BYTES = 16
 _ID_LENGTH = 26
-_ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
-_LETTERS = _ALPHABET * 8
-_LAST_LETTERS = _ALPHABET[::4] * 32
+_LETTERS = BASE32.encode() * 8
+_LAST_LETTERS = BASE32[::4].encode() * 32
 
 
 def random_id() -> str:
     """128 random bits as 26 characters of unpadded lower-case base32."""
-    return base32_lower(secrets.token_bytes(ID_BYTES))
+    return random_ids(1)[0]
 
 
 def random_ids(count: int) -> list[str]:
-    """As many of them. Every octet drawn chooses a letter: of 32, or of the 8 that end 128 bits."""
+    """As many of them, drawn at once. Every octet drawn chooses a letter: of 32, or of the 8 that end 128 bits."""
     drawn = os.urandom(count * _ID_LENGTH)
     letters, last = drawn.translate(_LETTERS).decode(), drawn.translate(_LAST_LETTERS).decode()
     ends = range(_ID_LENGTH - 1, count * _ID_LENGTH, _ID_LENGTH)

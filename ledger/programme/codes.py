@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ledger.errors import Refused
-from ledger.proof.encoding import base32_lower
+from ledger.proof.encoding import BASE32, base32_lower
 from ledger.values import from_milliseconds, random_id, to_milliseconds
 
 ROTATION = timedelta(seconds=30)
@@ -29,7 +29,7 @@ MARGIN = timedelta(seconds=15)
 TURN_LIFETIME = timedelta(minutes=5)
 PREFIX_LENGTH, TAG_LENGTH, TIME_LENGTH, MAC_LENGTH = 2, 4, 6, 8
 LENGTH = PREFIX_LENGTH + TAG_LENGTH + TIME_LENGTH + MAC_LENGTH
-ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+ALPHABET = BASE32
 FIRST_SERIAL = 31 << 25
 """Moments from here on are serial numbers; codes that bear one begin their third part with "7"."""
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 32
 
-_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-_PAIRS = [high + low for high in _BASE32 for low in _BASE32]
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [high + low for high in BASE32 for low in BASE32]
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z").fullmatch
 
 

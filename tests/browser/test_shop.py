@@ -38,6 +38,14 @@ def find(till: Person, learner: Person) -> None:
     till.page.wait_for_url("**/shop/redemptions/**")
 
 
+def tap_in_vain(till: Person) -> None:
+    """Confirm while there is no network; then it is back."""
+    till.cut_off()
+    till.page.locator("form[action$=confirm] button").click()
+    expect(till.page.locator("#trouble")).to_be_visible()
+    till.reconnect()
+
+
 def video(picture: bytes, path: Path) -> None:
     """Write a film of two frames in which the picture stands in the middle of a grey wall."""
     width, height, rows, info = pypng.Reader(bytes=picture).asRGBA8()
@@ -158,10 +166,7 @@ def test_a_tap_without_a_network_says_so_and_counts_once(site: Site) -> None:
     """No answer is shown as no answer; the second tap, with the network back, takes the tokens once."""
     learner, till = reserved(site), site.shop()
     find(till, learner)
-    till.cut_off()
-    till.page.locator("form[action$=confirm] button").click()
-    expect(till.page.locator("#trouble")).to_be_visible()
-    till.reconnect()
+    tap_in_vain(till)
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator(".verdict.good")).to_be_visible()
 
