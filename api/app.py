@@ -40,18 +40,19 @@ def create_front() -> Lane:
     """The ASGI application of a server's process."""
     settings = Settings.from_environment()
     logs.configure(settings.log, edge.log_context)
-    serving.begin_worker(settings)
-    front = front_of(create_app(settings))
+    directory = serving.begin_worker(settings)
+    front = front_of(create_app(settings), directory)
     process.collect_rarely()
     return front
 
 
-def front_of(app: Flask) -> Lane:
-    """An application with the lane before it, and threads for what the lane leaves to it."""
+def front_of(app: Flask, directory: Path | None = None) -> Lane:
+    """An application with the lane before it, and threads for what the lane leaves to it; `directory` as for `Lane`."""
     threads = WSGIMiddleware(app, workers=serving.THREADS)  # type: ignore[arg-type]
     around = cast("Edge", app.wsgi_app)
     known: Services = app.extensions[services.EXTENSION]
-    return Lane(threads, around, known, v1.PREFIX, v1.writes(app), app.config["MAX_CONTENT_LENGTH"])  # type: ignore[arg-type]
+    longest = app.config["MAX_CONTENT_LENGTH"]
+    return Lane(threads, around, known, v1.PREFIX, v1.writes(app), longest, directory)  # type: ignore[arg-type]
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Flask:

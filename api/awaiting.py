@@ -7,26 +7,36 @@ answers that have come until it looks.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 Wish = TypeVar("Wish")
 Found = TypeVar("Found")
 
+log = logging.getLogger(__name__)
+
 
 class Awaited(Generic[Wish, Found]):
-    """One whose answer is awaited in a loop."""
+    """One whose answer is taken in a loop.
 
-    __slots__ = ("_answers", "asked", "future")
+    Args:
+        asked: what is wanted.
+        take: takes the answer, or what went wrong, in the loop.
+        answers: the way into it.
+    """
 
-    def __init__(self, asked: Wish, answers: Answers) -> None:
+    __slots__ = ("_answers", "_take", "asked")
+
+    def __init__(self, asked: Wish, take: Callable[[Found | Exception], None], answers: Answers) -> None:
         self.asked = asked
-        self.future: asyncio.Future[Found] = answers.loop.create_future()
+        self._take = take
         self._answers = answers
 
     def give(self, answer: Found | Exception) -> None:
         """Answer; once, from any thread."""
-        self._answers.bring(self.future, answer)
+        self._answers.bring(self._take, answer)
 
 
 class Answers:
@@ -34,12 +44,12 @@ class Answers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._brought: deque[tuple[asyncio.Future[object], object]] = deque()
+        self._brought: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._called = False
 
-    def bring(self, future: asyncio.Future[Found], answer: Found | Exception) -> None:
-        """Give a future its result or its exception, in the loop."""
-        self._brought.append((future, answer))  # type: ignore[arg-type]
+    def bring(self, take: Callable[[Found | Exception], None], answer: Found | Exception) -> None:
+        """Have an answer taken in the loop."""
+        self._brought.append((take, answer))
         if not self._called:
             self._called = True
             try:
@@ -50,10 +60,18 @@ class Answers:
     def _hand_out(self) -> None:
         self._called = False  # before looking: whatever is brought from now on calls again
         while self._brought:
-            future, answer = self._brought.popleft()
-            if future.done():  # cancelled, since whoever asked has gone
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+            take, answer = self._brought.popleft()
+            try:
+                take(answer)
+            except Exception:
+                log.exception("an answer could not be taken")
+
+
+def settle(future: asyncio.Future[Found], answer: Found | Exception) -> None:
+    """Give a future its result or its exception, unless whoever waited has gone."""
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

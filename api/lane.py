@@ -11,6 +11,8 @@ its scope, and answers it as it answers every other.
 Nothing in the lane may wait for a database or a disk: everybody would wait with it. So the first write of a city in a
 process goes through Flask, which makes the city known.
 
+Where the server has several processes, one of them writes what the lanes of all take; see `api/relay.py`.
+
 Nothing may be attached to Flask's requests that a write depends on: the lane would pass it by.
 """
 
@@ -19,7 +21,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cache, partial
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from werkzeug.routing import Rule
@@ -28,10 +31,11 @@ from api import auth, bodies, operations, writing
 from api.awaiting import Answers, Awaited
 from api.bodies import JSON
 from api.edge import Edge
-from api.operations import CITY, NO_STORE, Operation, Sent
-from api.services import CityFacts, Services
+from api.operations import CITY, NO_STORE, Operation, Sent, SignedWrite
+from api.relay import Order, Relay, Reply
+from api.services import Services
 from api.writing import Written
-from ledger.book.commands import Deferred, Outcome
+from ledger.book.commands import Outcome
 from ledger.errors import ValidationFailed
 from ledger.people import tokens
 
@@ -51,8 +55,8 @@ class _Route(NamedTuple):
 class _Taken(NamedTuple):
     """A request that the lane takes: where it goes, and its headers."""
 
-    route: _Route
-    facts: CityFacts
+    city: str
+    path: str
     length: int
     headers: dict[bytes, bytes]
 
@@ -67,6 +71,7 @@ class Lane:
         prefix: what stands before every path of the operations.
         rules: Flask's rule of each operation.
         max_body_bytes: the longest body that the lane takes.
+        directory: where the processes of this server meet; None for a process that has no others.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Lane:
         prefix: str,
         rules: Iterable[tuple[Operation, Rule]],
         max_body_bytes: int,
+        directory: Path | None,
     ) -> None:
         self._flask = flask
         self._edge = edge
@@ -89,24 +95,28 @@ class Lane:
             if _is_taken(operation)
         }
         self._answers: Answers | None = None
+        self._relay = Relay(directory, self._enter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or accompany the server from its start to its end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
         taken = self._takes(scope)
         if taken is None:
             await self._flask(scope, _after([], receive), send)
             return
         began = time.perf_counter()
         body = await _whole(receive)
-        command = _command(taken.route.operation, body) if len(body) == taken.length else None
-        if command is not None:
+        if len(body) == taken.length:
             try:
-                written = await self._carry_out(taken, body, command)
+                written = await self._relay.carry_out(_order(taken, body))
             except Exception as failure:  # whatever it is, Flask has the words for it
                 scope[operations.REFUSED] = failure
             else:
-                await self._answer(taken, written, scope["scheme"], send, began)
-                return
+                if written is not None:
+                    await self._answer(taken, written, scope["scheme"], send, began)
+                    return
         again = {"type": "http.request", "body": body, "more_body": False}
         await self._flask(scope, _after([again], receive), send)
 
@@ -118,8 +128,7 @@ class Lane:
         if not path.startswith(self._start) or not path.isascii():
             return None
         city, slash, rest = path[len(self._start) :].partition("/")
-        route, facts = self._routes.get(slash + rest), self._known.met(city)
-        if route is None or facts is None or not self._known.installation.writer.knows(city):
+        if slash + rest not in self._routes or not self._knows(city):
             return None
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
@@ -132,25 +141,44 @@ class Lane:
             or int(length) > self._max_body_bytes
         ):
             return None
-        return _Taken(route, facts, int(length), headers)
+        return _Taken(city, slash + rest, int(length), headers)
 
-    async def _carry_out(self, taken: _Taken, body: bytes, command: Any) -> Written:
-        headers, facts = taken.headers, taken.facts
-        sent = Sent(body, JSON, _text(headers.get(b"idempotency-key")))
-        sign_in = auth.known(tokens.place(auth.bearer(headers[b"authorization"].decode("latin-1"))))
-        ask = partial(self._asked, facts.id)
-        return await operations.carry_out_signed(taken.route.operation, self._known, facts, sign_in, sent, command, ask)
+    def _knows(self, city: str) -> bool:
+        return self._known.met(city) is not None and self._known.installation.writer.knows(city)
 
-    async def _asked(self, city: str, deferred: Deferred[Any]) -> Outcome[Any]:
+    def _enter(self, order: Order, take: Callable[[Reply], None]) -> None:
+        """Have this process write what was ordered; None is taken if it is not right, or its city not known yet."""
+        operation, facts = self._routes[order.route].operation, self._known.met(order.city)
+        command = _command(operation, order.body)
+        if command is None or facts is None or not self._knows(order.city):
+            take(None)
+            return
+        sent = Sent(order.body, JSON, order.key)
+        sign_in = auth.known(tokens.place(auth.bearer(order.authorization)))
+        write = SignedWrite(operation, self._known, facts, sign_in, sent, command)
+
+        def answer(outcome: Outcome[Any] | Exception) -> None:
+            try:
+                reply: Reply = write.answer(outcome)
+            except Exception as failure:
+                reply = failure
+            take(reply)
+
         loop = asyncio.get_running_loop()
         if self._answers is None or self._answers.loop is not loop:
             self._answers = Answers(loop)
-        waiting: Awaited[Deferred[Any], Outcome[Any]] = Awaited(deferred, self._answers)
-        self._known.installation.writer.enter(city, waiting)
-        return await waiting.future
+        self._known.installation.writer.enter(order.city, Awaited(write.deferred, answer, self._answers))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Say that all is ready, wait for the end, and leave nobody without an answer."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._relay.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, taken: _Taken, written: Written, scheme: str, send: Send, began: float) -> None:
-        operation, rule = taken.route
+        operation, rule = self._routes[taken.path]
         given = self._edge.id_of(_text(taken.headers.get(b"x-request-id")))
         headers = [
             (b"content-type", _JSON),
@@ -164,10 +192,15 @@ class Lane:
         await send({"type": "http.response.start", "status": operation.status, "headers": headers})
         await send({"type": "http.response.body", "body": written.body})
         seconds = time.perf_counter() - began
-        self._edge.answered(given, "POST", rule, taken.facts.id, operation.status, seconds)
+        self._edge.answered(given, "POST", rule, taken.city, operation.status, seconds)
 
 
 _JSON = JSON.encode()
+
+
+def _order(taken: _Taken, body: bytes) -> Order:
+    authorization = taken.headers[b"authorization"].decode("latin-1")
+    return Order(taken.city, taken.path, body, authorization, _text(taken.headers.get(b"idempotency-key")))
 
 
 def _text(value: bytes | None) -> str | None:

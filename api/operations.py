@@ -12,7 +12,7 @@ looked up by reflection while a request runs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -243,27 +243,49 @@ def carry_out(
         raise
 
 
-Asking = Callable[[Deferred[Any]], Awaitable[Outcome[Any]]]
-"""How a command gets into the line of the city's writer, and its outcome back."""
-
-
-async def carry_out_signed(
-    operation: Operation, known: Services, facts: CityFacts, sign_in: Place, sent: Sent, command: Any, ask: Asking
-) -> Written:
+class SignedWrite:
     """The same for a request whose body has been read, and whose sender the writer finds within its transaction.
 
     A crowd of senders is thus found by one statement, and nobody who waits asks the database for anything.
-    `sign_in` is of `tokens.place`.
 
-    Raises:
-        LedgerError: the request is refused.
+    Args:
+        sign_in: who sent it, of `tokens.place`.
+        sent: the request.
+        command: what its body says.
+
+    Attributes:
+        deferred: what the writer is to do.
     """
-    callers: list[Principal] = []
-    made: list[Writing] = []
 
-    def tell(unit: Unit) -> Command[Any]:
-        caller = auth.known(tokens.signed_in(unit, sign_in))
-        callers.append(caller)
+    def __init__(
+        self, operation: Operation, known: Services, facts: CityFacts, sign_in: Place, sent: Sent, command: Any
+    ) -> None:
+        self.deferred: Deferred[Any] = Deferred(sign_in, self._tell)
+        self._operation = operation
+        self._sign_in = sign_in
+        self._sent = sent
+        self._command = command
+        self._encode = partial(_encoded, operation, known, facts)
+        self._caller: Principal | None = None
+        self._writing: Writing | None = None
+
+    def answer(self, outcome: Outcome[Any] | Exception) -> Written:
+        """What is said of its outcome.
+
+        Raises:
+            LedgerError: the request is refused.
+        """
+        if isinstance(outcome, Exception):
+            if isinstance(outcome, LedgerError) and self._caller is not None:
+                conceal(outcome, self._caller)
+            raise outcome
+        if self._writing is None:
+            raise TypeError("an outcome of what was never told")
+        return self._writing.answer(outcome)
+
+    def _tell(self, unit: Unit) -> Command[Any]:
+        operation, sent, command = self._operation, self._sent, self._command
+        caller = self._caller = auth.known(tokens.signed_in(unit, self._sign_in))
         scope = None
         if sent.key is not None:
             scope = writing.scope_of(operation.route, caller, {}, sent.key, sent.body)
@@ -272,17 +294,8 @@ async def carry_out_signed(
             require(caller, operation.permission)
             return operation.handler(unit, caller, command)
 
-        encode = partial(_encoded, operation, known, facts)
-        made.append(Writing(run, encode, operation.reads(caller, command)))
-        return made[-1].command(scope)
-
-    try:
-        outcome = await ask(Deferred(sign_in, tell))
-    except LedgerError as refusal:
-        if callers:
-            conceal(refusal, callers[-1])
-        raise
-    return made[-1].answer(outcome)
+        self._writing = Writing(run, self._encode, operation.reads(caller, command))
+        return self._writing.command(scope)
 
 
 def _encoded(operation: Operation, known: Services, facts: CityFacts, value: Any) -> bytes:

@@ -28,6 +28,10 @@ class LedgerError(Exception):
         self.reason = reason
         self.params = params
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors pass between processes, whatever their constructors take."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
     def __str__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return " ".join(part for part in (self.code, self.reason, facts) if part)

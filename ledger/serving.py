@@ -180,12 +180,18 @@ def _observer() -> Observer:
     return BookMetrics(new_registry())
 
 
-def begin_worker(settings: Settings) -> None:
-    """To be called in a worker before it has threads: it takes its core and ends with the server."""
+def begin_worker(settings: Settings) -> Path | None:
+    """To be called in a worker before it has threads: it takes its core and ends with the server.
+
+    Returns:
+        The directory that the workers of this server share; None for one that `kgo serve` did not start.
+    """
     figures = os.environ.get(FIGURES)
-    if settings.cores == OWN and figures:
-        process.keep_to_one_core(Path(figures))
+    directory = Path(figures) if figures else None
+    if settings.cores == OWN and directory is not None:
+        process.keep_to_one_core(directory)
     _end_with_server()
+    return directory
 
 
 def _end_with_server() -> None:

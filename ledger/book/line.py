@@ -7,6 +7,9 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
+LOOK_SECONDS = 0.0002
+"""How often somebody who waits for company looks whether it has come."""
+
 Asked = TypeVar("Asked", covariant=True)
 Answer = TypeVar("Answer", contravariant=True)
 Wish = TypeVar("Wish")
@@ -62,7 +65,7 @@ class Line(Generic[Wish, Found]):
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Waiting[Wish, Found] | None] = SimpleQueue()
-        self._crowded = False
+        self._last = 0
 
     def __len__(self) -> int:
         return self._queue.qsize()
@@ -71,44 +74,42 @@ class Line(Generic[Wish, Found]):
         """Join the line, or end it."""
         self._queue.put(waiting)
 
+    def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wish, Found]], bool]:
+        """Wait for somebody; then those who wait, at most so many, and whether the line ends behind them.
+
+        Whoever was answered together tends to come again together. So while fewer are here than the last time, it is
+        worth waiting a little for the others: patience counts from the first one taken. Whoever comes alone is not
+        kept waiting for company, nor are those who are all here.
+        """
+        first = self._queue.get()
+        if first is None:
+            return [], True
+        taken = [first]
+        expected, deadline = min(self._last, most), time.monotonic() + patience_seconds
+        while not (ended := self._drain(taken, most)) and len(taken) < expected:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(left, LOOK_SECONDS))
+        self._last = len(taken)
+        return taken, ended
+
     def rest(self, most: int) -> list[Waiting[Wish, Found]]:
-        """Whoever waits at this moment, at most so many; an end is left for `take`."""
+        """Whoever waits at this moment, at most so many, to be served with those who were taken; an end is left."""
         taken: list[Waiting[Wish, Found]] = []
+        if self._drain(taken, most):
+            self._queue.put(None)
+        self._last += len(taken)
+        return taken
+
+    def _drain(self, taken: list[Waiting[Wish, Found]], most: int) -> bool:
+        """Take who waits until there are so many; whether the line ends behind them."""
         while len(taken) < most:
             try:
                 following = self._queue.get_nowait()
             except Empty:
                 break
             if following is None:
-                self._queue.put(None)
-                break
+                return True
             taken.append(following)
-        return taken
-
-    def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wish, Found]], bool]:
-        """Wait for somebody; then those who wait, at most so many, and whether the line ends behind them.
-
-        While several come at a time, it is worth waiting a little for those who are about to: patience counts from
-        the first one taken. Whoever comes alone is not kept waiting for company.
-        """
-        taken: list[Waiting[Wish, Found]] = []
-        following = self._queue.get()
-        deadline = time.monotonic() + patience_seconds if self._crowded else 0.0
-        while following is not None:
-            taken.append(following)
-            if len(taken) == most:
-                break
-            try:
-                following = self._queue.get_nowait()
-            except Empty:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                time.sleep(left)
-                deadline = 0.0
-                try:
-                    following = self._queue.get_nowait()
-                except Empty:
-                    break
-        self._crowded = len(taken) > 1
-        return taken, following is None
+        return False
