@@ -167,7 +167,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         if self._answers is None or self._answers.loop is not loop:
             self._answers = Answers(loop)
-        self._known.installation.writer.enter(order.city, Awaited(write.deferred, answer, self._answers))
+        self._known.installation.writer.enter(order.city, Awaited(write.deferred(), answer, self._answers))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Say that all is ready, wait for the end, and leave nobody without an answer."""

@@ -252,15 +252,11 @@ class SignedWrite:
         sign_in: who sent it, of `tokens.place`.
         sent: the request.
         command: what its body says.
-
-    Attributes:
-        deferred: what the writer is to do.
     """
 
     def __init__(
         self, operation: Operation, known: Services, facts: CityFacts, sign_in: Place, sent: Sent, command: Any
     ) -> None:
-        self.deferred: Deferred[Any] = Deferred(sign_in, self._tell)
         self._operation = operation
         self._sign_in = sign_in
         self._sent = sent
@@ -268,6 +264,10 @@ class SignedWrite:
         self._encode = partial(_encoded, operation, known, facts)
         self._caller: Principal | None = None
         self._writing: Writing | None = None
+
+    def deferred(self) -> Deferred[Any]:
+        """What the writer is to do; not kept here, lest the two keep each other until garbage is searched for."""
+        return Deferred(self._sign_in, self._tell)
 
     def answer(self, outcome: Outcome[Any] | Exception) -> Written:
         """What is said of its outcome.

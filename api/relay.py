@@ -108,6 +108,9 @@ class Relay:
         self._ended = True
         if self._server is not None:
             self._server.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
         for colleague in self._serving.copy():
             await colleague.finish()
         if self._writer is not None:

@@ -52,7 +52,7 @@ from ledger.values import utc_now
 
 MAX_BATCH = 256
 MAX_QUEUE = 4_096
-MAX_WAIT_SECONDS = 0.003
+MAX_WAIT_SECONDS = 0.001
 PUBLISH_SECONDS = 0.1
 """How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
 

@@ -22,6 +22,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
 from api.app import front_of
+from api.lane import Lane
 from ledger.people import tokens
 from tests.factories import CITY, Installation
 
@@ -80,16 +81,23 @@ def agreement(app: Flask) -> Agreement:
     return _agreements[app]
 
 
-_loop = asyncio.new_event_loop()
-threading.Thread(target=_loop.run_forever, name="front", daemon=True).start()
+LOOP = asyncio.new_event_loop()
+"""Where all fronts run."""
+
+threading.Thread(target=LOOP.run_forever, name="front", daemon=True).start()
 _fronts: WeakKeyDictionary[Flask, Client] = WeakKeyDictionary()
 
 
 def client_of(app: Flask) -> Client:
     """A client of all that a server would call: the lane, and Flask in a thread behind it."""
     if app not in _fronts:
-        _fronts[app] = Client(ASGIMiddleware(front_of(app), loop=_loop), use_cookies=False)  # type: ignore[arg-type]
+        _fronts[app] = client_of_front(front_of(app))
     return _fronts[app]
+
+
+def client_of_front(front: Lane) -> Client:
+    """A client of a front that was made before."""
+    return Client(ASGIMiddleware(front, loop=LOOP), use_cookies=False)  # type: ignore[arg-type]
 
 
 @dataclass

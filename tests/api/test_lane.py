@@ -138,7 +138,7 @@ def test_whoever_may_not_is_refused_as_ever(town: Town) -> None:
 def test_an_unforeseen_fault_is_told_as_ever(api: Api) -> None:
     """It becomes a 500 with the request's id and no internals."""
     treasurer = api.signed_in({"treasurer"})
-    with mock.patch("api.operations.carry_out_signed", side_effect=ZeroDivisionError("secret")):
+    with mock.patch("api.operations.SignedWrite.answer", side_effect=ZeroDivisionError("secret")):
         answer = treasurer.post("/entries", GRANT)
     assert (answer.status, answer.code) == (500, "internal_error")
     assert answer.headers["X-Request-Id"] == answer.body["request_id"]
