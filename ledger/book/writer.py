@@ -9,9 +9,9 @@ then answers everybody:
 Commands that stage everything they write (`staged_only`) and say what they will read (`reads`) are carried out as
 sets: one statement a table for all of them. Any other command has a savepoint of its own.
 
-Bounds: at most `MAX_BATCH` commands a batch; `MAX_QUEUE` waiting, beyond which `Overloaded` is raised at once and
-nothing was done; while several come at a time, a batch waits up to `MAX_WAIT_SECONDS` for more of them. An
-acknowledged command is durable, in the tree and covered by a checkpoint.
+Bounds: at most `MAX_BATCH` commands a batch, which waits up to `MAX_WAIT_SECONDS` for as many as the last one held;
+`MAX_QUEUE` waiting, beyond which `Overloaded` is raised at once and nothing was done. An acknowledged command is
+durable, in the tree and covered by a checkpoint.
 
 Between processes the guard is the city's head row (SQLite: the file's write lock), taken before anything is read;
 nothing is trusted across batches. If the database breaks off before the commit, nothing was done and the answer is
@@ -52,7 +52,7 @@ from ledger.values import utc_now
 
 MAX_BATCH = 256
 MAX_QUEUE = 4_096
-MAX_WAIT_SECONDS = 0.001
+MAX_WAIT_SECONDS = 0.003
 PUBLISH_SECONDS = 0.1
 """How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
 

@@ -94,6 +94,13 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(self.workers()), signal.SIGKILL)
 
+    def kill_writer(self) -> None:
+        """`kill -9` of the worker that writes for the others, with what they have asked of it."""
+        for pid in self.workers():
+            if any(opened.endswith("/writer.lock") for opened in _opened(pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def end(self) -> None:
         """SIGTERM; fails if the server does not end in time."""
         if self._server is not None:

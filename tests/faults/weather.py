@@ -74,6 +74,7 @@ class Weather:
         web: dict[str, Callable[[], Heal]] = {
             "kill all": self._kill,
             "kill a worker": self._kill_worker,
+            "kill the writer": self._kill_writer,
             "kill the server": self._kill_server,
             "end": self._end,
         }
@@ -103,6 +104,12 @@ class Weather:
         site = self.chance.choice(self.fleet.sites)
         self._note(f"kill a worker of {site.url}")
         site.kill_worker(self.chance)
+        return _nothing
+
+    def _kill_writer(self) -> Heal:
+        site = self.fleet.sites[0]  # the one that has several
+        self._note(f"kill the worker of {site.url} that writes")
+        site.kill_writer()
         return _nothing
 
     def _end(self) -> Heal:
