@@ -24,6 +24,7 @@ from unittest import mock
 import httpx
 
 from ledger.cli import main
+from tests.parent import end_with_parent
 
 ROOT = Path(__file__).parent.parent
 KGO = Path(sys.executable).parent / "kgo"
@@ -55,8 +56,9 @@ class Server:
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
+                start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
 
     def wait_until_healthy(self) -> None:
         """Return when /healthz answers 200; a server that ends or stays silent is an AssertionError with its log."""
