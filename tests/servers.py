@@ -8,6 +8,7 @@ is the power cut: SIGKILL to the server and all its workers at once.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import os
 import random
@@ -20,8 +21,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
-
-import httpx
 
 from ledger.cli import main
 from tests.parent import end_with_parent
@@ -64,9 +63,8 @@ class Server:
         """Return when /healthz answers 200; a server that ends or stays silent is an AssertionError with its log."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK:
-                    return
+            if is_healthy(self.url):
+                return
             time.sleep(0.05)
         self.kill()
         raise AssertionError(f"the server did not become healthy:\n{self.log.read_text()}")
@@ -161,6 +159,21 @@ class Deployment:
             for server in self.servers:
                 server.kill()
             shutil.rmtree(self.data, ignore_errors=True)
+
+
+def is_healthy(url: str) -> bool:
+    """Whether /healthz answers 200.
+
+    Asked again and again while a server starts, and so without httpx: each client of that takes 25 ms to make.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""What fails a test in every browser that it opens: a fault is heard, and what is no fault is not."""
+"""What fails a test in every browser that it opens: a fault is heard, what is no fault is not, no wait is for ever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route
 
+from tests.browser.limits import StandsStill, at_most
 from tests.browser.site import Person, Site
 
 POLICY = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; img-src *", "Content-Type": "text/html"}
@@ -96,3 +97,25 @@ def test_a_network_that_is_away_explains_itself_only(site: Site, person: Person)
     settle(person.page)
     with pytest.raises(AssertionError, match="oh"):
         person.leave()
+
+
+NEVER = "() => new Promise(() => {})"
+
+
+def test_a_wait_that_playwright_does_not_limit_ends(site: Site, person: Person) -> None:
+    """At the line that waits; the browser can be used afterwards, and what ends in time is left alone."""
+    person.page.goto(f"{site.home}/help")
+    with pytest.raises(StandsStill, match=r"the script took longer than 0\.2 s"), at_most(0.2, "the script"):
+        person.page.evaluate(NEVER)
+    person.page.reload()
+    with at_most(30, "the page"):
+        assert person.page.locator("h1").is_visible()
+
+
+def test_a_handler_that_waits_for_ever_ends_too(site: Site, person: Person) -> None:
+    """A request that a handler keeps: whoever waits for its answer is told, and may leave."""
+    person.context.route("**/healthz", lambda _route: person.page.evaluate(NEVER))
+    person.page.goto(f"{site.home}/help")
+    with pytest.raises(StandsStill), at_most(0.5, "the answer"):
+        person.page.evaluate("() => fetch('/healthz').catch(() => {})")
+    assert person.faults == []
