@@ -7,7 +7,6 @@ slots in an epoch; chains are taken back with `reorganize`. The node ends with t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import platform
 import re
 import signal
@@ -15,11 +14,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.parent import end_with_parent
 from tests.servers import ROOT, free_port
 
 START_SECONDS = 30
@@ -33,8 +34,6 @@ SLOTS_IN_AN_EPOCH = 4
 
 KEYS = 10
 _KEY = r"\(\d+\) 0x([0-9a-f]{64})"
-
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class Anvil:
@@ -58,7 +57,8 @@ class Anvil:
         self.process = subprocess.Popen(
             [binary(), "--port", str(port), "--chain-id", str(chain_id), "--slots-in-an-epoch", str(slots),
              "--no-request-size-limit", *arguments],
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, preexec_fn=_end_with_parent,
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            preexec_fn=partial(end_with_parent, signal.SIGKILL),
         )  # fmt: skip
         try:
             self._wait_until_ready()
@@ -152,8 +152,3 @@ def binary() -> Path:
     found = ROOT / "contracts" / "node_modules" / "@foundry-rs" / f"anvil-linux-{machine}" / "bin" / "anvil"
     assert found.is_file(), f"there is no anvil at {found}: run scripts/contracts tools"
     return found
-
-
-def _end_with_parent() -> None:
-    """Runs in the child: the kernel ends it when the tests' process dies."""
-    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

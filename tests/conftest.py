@@ -271,7 +271,11 @@ def sqlite_deployment(sqlite_url: str, tmp_path: Path) -> Iterator[Deployment]:
 @pytest.fixture(scope="session")
 def chromium() -> Path:
     """The browser's program; a machine without one fails the test, for nothing may be left out silently."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    name = os.environ.get("CHROMIUM") or "chromium"
+    found = shutil.which(name)
     if found is None:
-        pytest.fail("no Chromium: apt-get install --no-install-recommends chromium fonts-tlwg-loma-ttf")
+        pytest.fail(
+            f"there is no browser {name!r}: apt-get install --no-install-recommends chromium fonts-tlwg-loma-ttf,"
+            " or name another Chromium in the variable CHROMIUM"
+        )
     return Path(found)

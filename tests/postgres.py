@@ -11,13 +11,13 @@ one is enough, a used one that was emptied again, which takes a few milliseconds
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from tests.memory import directory
+from tests.parent import end_with_parent
 
 NOBODY = 65534
 """The user id of `nobody`."""
@@ -48,8 +49,6 @@ _SCHEMA = """
         UNION ALL SELECT prosrc FROM pg_proc WHERE oid >= 16384
     ) AS parts (line)
 """
-
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class PostgreSQL:
@@ -109,7 +108,8 @@ class PostgreSQL:
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [binaries / "postgres", "-D", self._data, *options],
-                stdout=log, stderr=log, preexec_fn=_end_with_parent, **self._identity(),
+                stdout=log, stderr=log, preexec_fn=partial(end_with_parent, signal.SIGINT),
+                **self._identity(),
             )  # fmt: skip
         self._wait_until_ready()
 
@@ -214,8 +214,3 @@ def start(data: Path | None = None) -> PostgreSQL:
         server.stop()
         raise
     return server
-
-
-def _end_with_parent() -> None:
-    """Runs in the child: the kernel sends it SIGINT, a fast shutdown, when the tests' process dies."""
-    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGINT)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from sqlalchemy import text
 from ledger.db import Database
 from tests import counts
 from tests.postgres import PostgreSQL
-from tests.servers import ROOT, Deployment
+from tests.servers import ROOT, STOP_SECONDS, Deployment
 
 
 def _make_table(database: Database) -> int:
@@ -82,18 +84,23 @@ def test_a_failed_command_shows_what_it_said(sqlite_deployment: Deployment) -> N
         sqlite_deployment.kgo("no-such-command")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_starts_and_ends_in_order(deployment: Deployment, sent: signal.Signals) -> None:
-    """A server answers on a database of either kind, two of them share one, and each ends cleanly when told to.
+ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
-    Cleanly means without a word: neither a traceback nor what a binding believes to be leaked.
+
+def test_a_server_starts_and_ends_in_order(deployment: Deployment) -> None:
+    """A server answers on a database of either kind, two of them share one, and each signal ends one cleanly.
+
+    Cleanly means with status 0, the port free, and without a word: neither a traceback nor what a binding believes to
+    be leaked.
     """
     deployment.import_city()
     servers = [deployment.serve(), deployment.serve()]
     assert servers[0].url != servers[1].url
-    assert [server.stop(sent) for server in servers] == [0, 0]
+    assert [server.stop(sent) for server, sent in zip(servers, ENDINGS, strict=True)] == [0, 0]
     for server in servers:
         assert not re.search("leaked|Traceback", server.log.read_text())
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/healthz")
 
 
 def test_a_killed_server_is_gone(sqlite_deployment: Deployment) -> None:
@@ -104,6 +111,28 @@ def test_a_killed_server_is_gone(sqlite_deployment: Deployment) -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{killed.url}/healthz")
     assert httpx.get(f"{sqlite_deployment.serve().url}/healthz").status_code == httpx.codes.OK
+
+
+STARTER = """
+import os, sys
+from pathlib import Path
+from tests.servers import Server
+server = Server(["sleep", "600"], port=1, log=Path(sys.argv[1]), environment=dict(os.environ))
+print(server.process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_does_not_outlive_tests_that_were_killed(tmp_path: Path) -> None:
+    """A run that is aborted tidies nothing up, and leaves nothing running all the same."""
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "log")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        server = os.pidfd_open(int(run.stdout.readline()))
+        run.kill()
+    ended, _, _ = select.select([server], [], [], STOP_SECONDS)
+    os.close(server)
+    assert ended
 
 
 def _script(name: str, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,14 @@ and those about a network that is away are none in a person who was `cut_off`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import png as pypng
 import zxingcpp
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, Route
 
 from tests.browser.covering import LAPTOP, PHONE
 from tests.servers import Deployment, Server
@@ -74,11 +75,34 @@ class Person:
     def cut_off(self) -> None:
         """Take the network away."""
         self.is_cut_off = True
+        self._wake_worker()
         self.context.set_offline(True)
 
     def reconnect(self) -> None:
         """Give it back."""
+        self._wake_worker()
         self.context.set_offline(False)
+
+    def route(self, address: str, handler: Callable[[Route], object], times: int | None = None) -> None:
+        """Have a handler answer what any page, or the service worker, asks of an address."""
+        self._wake_worker()
+        self.context.route(address, handler, times=times)
+
+    def unroute(self, address: str) -> None:
+        """Take the handler of an address away."""
+        self._wake_worker()
+        self.context.unroute(address)
+
+    def _wake_worker(self) -> None:
+        """Start the service worker again, if the browser has stopped it.
+
+        When the network goes or comes, and when an address gets a handler or loses it, Playwright asks each worker
+        that it has met, and waits without a limit. One that was stopped answers when something starts it.
+        """
+        wire = self.context.new_cdp_session(self.page)
+        wire.send("ServiceWorker.enable")
+        wire.send("ServiceWorker.startWorker", {"scopeURL": f"{self.server}/"})
+        wire.detach()
 
     def slow_down(self) -> None:
         """Put the page on slow 4G."""

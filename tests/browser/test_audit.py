@@ -104,7 +104,7 @@ def test_one_altered_byte_is_shown_in_red(site: Site, what: str, wrong: set[str]
         answer = route.fetch()
         route.fulfill(response=answer, body=tampered(what, answer.text()))
 
-    person.context.route("**/log/*/receipt/*", change)
+    person.route("**/log/*/receipt/*", change)
     page = entry_page(site, person, 12)
     expect(page.locator(FAILS)).to_be_visible()
     expect(page.locator(FAILS)).to_contain_text("This receipt does not hold")
@@ -122,7 +122,7 @@ def test_a_receipt_of_another_entry_is_not_this_one(site: Site) -> None:
     """A true receipt of entry 11 in the place of that of entry 12: its proof holds, and the page says it is another."""
     person = site.person(PHONE, "en")
     other = receipt_text(site, person, 11)
-    person.context.route("**/log/*/receipt/12", lambda route: route.fulfill(body=other, content_type="text/plain"))
+    person.route("**/log/*/receipt/12", lambda route: route.fulfill(body=other, content_type="text/plain"))
     page = entry_page(site, person, 12)
     expect(page.locator(FAILS)).to_be_visible()
     assert {name for name, state in verdicts(page).items() if state == "failed"} == {"entry"}
@@ -131,11 +131,11 @@ def test_a_receipt_of_another_entry_is_not_this_one(site: Site) -> None:
 def test_a_network_that_fails_is_no_forgery(site: Site) -> None:
     """Nothing was checked, and a button tries again."""
     person = site.person(PHONE, "th")
-    person.context.route("**/log/*/receipt/*", lambda route: route.fulfill(status=404, body=""))
+    person.route("**/log/*/receipt/*", lambda route: route.fulfill(status=404, body=""))
     page = entry_page(site, person, 12)
     expect(page.locator("[data-verdict=unreachable]")).to_be_visible()
     check(page)
-    person.context.unroute("**/log/*/receipt/*")
+    person.unroute("**/log/*/receipt/*")
     page.locator("[data-again]").click()
     expect(page.locator(HOLDS)).to_be_visible()
 
@@ -198,7 +198,7 @@ def test_another_s_opening_does_not_open(site: Site) -> None:
         body = re.sub(r"learner:[a-z2-7]{26}(?=&#34;)", f"learner:{'a' * 26}", answer.text())
         route.fulfill(response=answer, body=body)
 
-    person.context.route(f"**{entry}", claim)
+    person.route(f"**{entry}", claim)
     page.goto(site.server.url + entry)
     expect(page.locator(FAILS)).to_be_visible()
     assert {name for name, state in verdicts(page).items() if state == "failed"} == {"own"}

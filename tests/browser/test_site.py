@@ -1,4 +1,4 @@
-"""What fails a test in every browser that it opens: a fault is heard, and what is no fault is not."""
+"""What fails a test in every browser that it opens: a fault is heard, what is no fault is not, no wait is for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route
 
-from tests.browser.site import Person, Site
+from tests.browser.limits import StandsStill, at_most
+from tests.browser.site import PATIENCE_MS, Person, Site
 
 POLICY = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; img-src *", "Content-Type": "text/html"}
 FAULTS = {
@@ -38,6 +39,21 @@ def settle(page: Page) -> None:
     page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
 
 
+def stop_worker(page: Page) -> None:
+    """Have the browser stop the service worker, as it may at any time."""
+    states: list[str] = []
+    wire = page.context.new_cdp_session(page)
+    wire.on(
+        "ServiceWorker.workerVersionUpdated",
+        lambda told: states.extend(one["runningStatus"] for one in told["versions"]),
+    )
+    wire.send("ServiceWorker.enable")
+    wire.send("ServiceWorker.stopAllWorkers")
+    while states[-1:] != ["stopped"]:
+        page.wait_for_timeout(20)
+    wire.detach()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_on_a_page_fails_the_test(site: Site, person: Person, name: str) -> None:
     """And a page without one does not."""
@@ -53,8 +69,8 @@ def test_a_fault_on_a_page_fails_the_test(site: Site, person: Person, name: str)
 def test_a_request_to_somebody_else_fails_the_test(site: Site, person: Person) -> None:
     """Whatever comes of it; here the page's policy would even let it pass."""
     body = '<!doctype html><title>t</title><img alt="" src="https://elsewhere.example/pixel.png">'
-    person.context.route("https://elsewhere.example/*", lambda route: route.fulfill(body=b"", content_type="image/png"))
-    person.context.route("**/help", lambda route: route.fulfill(body=body, headers=POLICY))
+    person.route("https://elsewhere.example/*", lambda route: route.fulfill(body=b"", content_type="image/png"))
+    person.route("**/help", lambda route: route.fulfill(body=body, headers=POLICY))
     person.page.goto(f"{site.home}/help")
     with pytest.raises(AssertionError, match=r"asks somebody else, https://elsewhere\.example/pixel\.png"):
         person.leave()
@@ -68,7 +84,7 @@ def test_a_page_without_a_strict_policy_fails_the_test(site: Site, person: Perso
         answer = route.fetch()
         route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": policy})
 
-    person.context.route("**/help", weaken)
+    person.route("**/help", weaken)
     person.page.goto(f"{site.home}/help")
     with pytest.raises(AssertionError, match="a page without a strict policy"):
         person.leave()
@@ -78,7 +94,7 @@ def test_a_refusal_is_no_fault_and_a_failing_server_is(site: Site, person: Perso
     """404 is explained by its page; 500 is nobody's wish."""
     person.page.goto(f"{site.home}/nowhere")
     assert person.faults == []
-    person.context.route("**/help", lambda route: route.fulfill(status=500, body="oh", headers=POLICY))
+    person.route("**/help", lambda route: route.fulfill(status=500, body="oh", headers=POLICY))
     person.page.goto(f"{site.home}/help")
     with pytest.raises(AssertionError, match="status of 500"):
         person.leave()
@@ -96,3 +112,41 @@ def test_a_network_that_is_away_explains_itself_only(site: Site, person: Person)
     settle(person.page)
     with pytest.raises(AssertionError, match="oh"):
         person.leave()
+
+
+def test_a_worker_that_the_browser_has_stopped_holds_nobody_up(site: Site, person: Person) -> None:
+    """Playwright waits for its answer when the network goes or comes and when an address gets a handler."""
+    person.page.goto(f"{site.home}/wallet")
+    person.page.evaluate("() => navigator.serviceWorker.ready.then(() => {})")
+    nothing = "**/nothing"
+    for act in (
+        person.cut_off,
+        person.reconnect,
+        lambda: person.route(nothing, lambda route: route.abort()),
+        lambda: person.unroute(nothing),
+    ):
+        with at_most(PATIENCE_MS / 1000, "to go on"):
+            stop_worker(person.page)
+            act()
+
+
+NEVER = "() => new Promise(() => {})"
+
+
+def test_a_wait_that_playwright_does_not_limit_ends(site: Site, person: Person) -> None:
+    """At the line that waits; the browser can be used afterwards, and what ends in time is left alone."""
+    person.page.goto(f"{site.home}/help")
+    with pytest.raises(StandsStill, match=r"the script took longer than 0\.2 s"), at_most(0.2, "the script"):
+        person.page.evaluate(NEVER)
+    person.page.reload()
+    with at_most(30, "the page"):
+        assert person.page.locator("h1").is_visible()
+
+
+def test_a_handler_that_waits_for_ever_ends_too(site: Site, person: Person) -> None:
+    """A request that a handler keeps: whoever waits for its answer is told, and may leave."""
+    person.route("**/healthz", lambda _route: person.page.evaluate(NEVER))
+    person.page.goto(f"{site.home}/help")
+    with pytest.raises(StandsStill), at_most(0.5, "the answer"):
+        person.page.evaluate("() => fetch('/healthz').catch(() => {})")
+    assert person.faults == []

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.looks import check_with_axe
 from tests.browser.site import LAPTOP, Site
 from tests.browser.test_shop import SOUNDED, find, reserved, tap_in_vain
+
+
+def lose(route: Route) -> None:
+    """The request arrives and its answer does not."""
+    route.fetch()
+    route.abort()
 
 
 def test_a_lost_answer_is_found_again_by_itself(site: Site) -> None:
@@ -17,7 +23,7 @@ def test_a_lost_answer_is_found_again_by_itself(site: Site) -> None:
     learner, till = reserved(site), site.shop()
     find(till, learner)
     till.is_cut_off = True
-    till.context.route("**/confirm", lambda route: (route.fetch(), route.abort()), times=1)
+    till.route("**/confirm", lose, times=1)
     till.page.locator("form[action$=confirm] button").click()
     expect(till.page.locator("#trouble")).to_be_visible()
     expect(till.page.locator(".verdict.good")).to_be_visible()

@@ -14,10 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-
 from tests.faults.proxy import Proxy
-from tests.servers import KGO, Deployment, Server, free_port
+from tests.servers import KGO, Deployment, Server, free_port, is_healthy
 
 HEALTHY_SECONDS = 90
 """How long a server may take to come up beside others on a busy machine."""
@@ -49,10 +47,7 @@ class Site:
     @property
     def healthy(self) -> bool:
         """Whether it answers."""
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        return is_healthy(self.url)
 
     def start(self) -> None:
         """Start it, unless it runs or what a killed server left still does; it answers some seconds later."""

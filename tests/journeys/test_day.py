@@ -177,15 +177,3 @@ def test_a_killed_server_loses_nothing_it_acknowledged(deployment: Deployment, t
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
-def test_the_server_ends_cleanly(deployment: Deployment, signal_name: str) -> None:
-    """SIGTERM and Ctrl-C end the server with status 0, and it frees its port."""
-    import signal
-
-    deployment.import_city(samples=False)
-    server = deployment.serve()
-    assert server.stop(getattr(signal, signal_name)) == 0
-    with pytest.raises(httpx.TransportError):
-        httpx.get(server.url + "/healthz", timeout=2)

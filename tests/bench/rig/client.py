@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain, cycle
 
-from tests.bench.rig.processes import end_with_parent
+from tests.parent import end_with_parent
 
 CREATED = "201"
 RECEIVE_BYTES = 16 * 1024

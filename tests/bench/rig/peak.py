@@ -45,7 +45,7 @@ def of(arguments: Sequence[str], environment: Mapping[str, str]) -> Peak:
 def main() -> int:
     """Run the command, then say the peak in a last line."""
     from ledger import cli
-    from tests.bench.rig.processes import end_with_parent
+    from tests.parent import end_with_parent
 
     end_with_parent()
     status = cli.main(sys.argv[1:])

@@ -9,12 +9,11 @@ which has the kernel send it SIGTERM when its parent dies and then becomes the s
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2); Linux alone has it
+from tests.parent import end_with_parent
 
 WITH_PARENT = (sys.executable, "-m", "tests.bench.rig.processes")
 """Put before a command: it ends with the process that started it."""
@@ -24,12 +23,6 @@ def end_in_order() -> None:
     """Let the signals that ask this process to end unwind it, as Ctrl-C does."""
     for sent in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sent, _leave)
-
-
-def end_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when its parent dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def _leave(number: int, _frame: object) -> None:
