@@ -364,7 +364,7 @@ def _chain(options: argparse.Namespace) -> int:
             case "pause":
                 now = installation.writer.clock()
                 answer = console.stop(installation, city, resume=options.resume, now=now, wait=wait)
-            case "watch" if options.every:
+            case "watch" if options.every is not None:
                 for answer in console.watching(installation, city, timedelta(seconds=options.every)):
                     print(answer.text, flush=True)
             case what:

@@ -68,12 +68,12 @@ class Forbidden(LedgerError):
 
 
 class NotFound(LedgerError):
-    """`params["kind"]` and `params["id"]` name what does not exist in this city."""
+    """`params["kind"]` and `params["id"]` name what does not exist in this city; more facts for who can mend it."""
 
     code = "not_found"
 
-    def __init__(self, kind: str, identifier: object) -> None:
-        super().__init__(None, kind=kind, id=str(identifier))
+    def __init__(self, kind: str, identifier: object, **facts: Any) -> None:
+        super().__init__(None, kind=kind, id=str(identifier), **facts)
 
 
 class Overloaded(LedgerError):

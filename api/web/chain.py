@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from flask import Response
 
+from api import problems
 from api.services import services
 from api.web import audit
 from api.web.forms import Form
@@ -60,11 +61,12 @@ STATES = {
     withdrawals.CLAIMED: N_("In your wallet"),
     withdrawals.CANCELLED: N_("Cancelled"),
 }
-
+SENDING = N_("Being sent")
+"""What an active one is called while the city sends the claim."""
 
 NEXT = {
     withdrawals.REQUESTED: N_("Next: a list in the public log. Until then you can cancel."),
-    withdrawals.ROOTED: N_("Next: the list goes to the chain."),
+    withdrawals.ROOTED: N_("Next: the list goes to the chain. It can no longer be cancelled."),
     withdrawals.PROPOSED: N_("The chain keeps it for a while, so that a wrong list can be stopped."),
     withdrawals.ACTIVE: N_("You can claim it above."),
 }
@@ -190,9 +192,12 @@ def chain_withdraw(visit: Visit) -> Answer:
 @web.post("/c/<city>/chain/withdrawals/<int:seq>/cancel")
 @page("withdrawal.write", door="wallet")
 def chain_cancel(visit: Visit, seq: int) -> Answer:
-    """Call a withdrawal off."""
+    """Call a withdrawal off; where a list was quicker, the page says so and shows how far it is."""
     learner, chain_id = visit.learner.subject or "", bridge_of(visit).chain_id
-    visit.write(lambda unit: str(withdrawals.cancel(unit, chain_id, learner, seq).seq), visit.learner)
+    try:
+        visit.write(lambda unit: str(withdrawals.cancel(unit, chain_id, learner, seq).seq), visit.learner)
+    except Refused as refusal:
+        return _shown(visit, Form(visit), problems.describe(refusal, visit.language, visit.city).detail), 409
     return see(visit.address("chain"), done="withdrawal_cancelled")
 
 
@@ -246,6 +251,7 @@ def chain_ticket(visit: Visit, ticket: str) -> Answer:
         amount=amount,
         call=deposits.depositing(bridge, ticket, amount) if amount > 0 else None,
         wallet=checksummed(found.wallet),
+        silent_since=bridges.silent_since(bridge, visit.now),
     )
 
 
@@ -293,7 +299,7 @@ def badge_offer(visit: Visit, activity_id: str) -> Answer:
     return see(visit.address("steward_activity", activity_id=activity_id), done=done)
 
 
-def _shown(visit: Visit, form: Form) -> str:
+def _shown(visit: Visit, form: Form, overtaken: str = "") -> str:
     bridge, learner = bridge_of(visit), visit.learner.subject or ""
     session, city = visit.session, visit.city.id
     wallet = wallets.of(session, city, learner)
@@ -304,6 +310,9 @@ def _shown(visit: Visit, form: Form) -> str:
     wanted = {*earned, *(one.activity for one in owned)}
     named = {one: activities.get(session, city, one, visit.now) for one in wanted}
     waiting = None if wallet is not None else wallets.waiting(session, city, learner, visit.now)
+    claims = _claims(visit, bridge, own)
+    sent = {one.call.wallet for one in claims if one.relayed}
+    sending = {one.seq for one in own if one.state == withdrawals.ACTIVE and one.wallet in sent}
     return render(
         "learner/chain.html",
         bridge=bridge,
@@ -313,15 +322,20 @@ def _shown(visit: Visit, form: Form) -> str:
         waiting=waiting,
         signer=checksummed(waiting.address) if waiting else None,
         withdrawals=own,
-        next_steps={one.seq: visit.text(NEXT[one.state]) for one in own if one.state in NEXT},
-        states={one.seq: visit.text(STATES[one.state]) for one in own},
-        links={one.seq: known.link(one.transaction) for one in own if known is not None and one.transaction},
+        overtaken=overtaken,
+        silent_since=bridges.silent_since(bridge, visit.now),
+        next_steps={
+            one.seq: visit.text(NEXT[one.state]) for one in own if one.state in NEXT and one.seq not in sending
+        },
+        states={one.seq: visit.text(SENDING if one.seq in sending else STATES[one.state]) for one in own},
+        link=known.link if known is not None and known.explorer else None,
         earned=[named[one] for one in earned],
         badges=[(one, named[one.activity]) for one in owned],
         minted={one.seq: _is_minted(visit, one.seq) for one in owned},
-        claims=_claims(visit, bridge, own),
+        claims=claims,
         tickets=deposits.tickets_of(session, bridge, learner, visit.now),
         arrived=deposits.of_learner(session, bridge, learner),
+        suspended=deposits.suspended_of(session, bridge, learner, wallet.address if wallet else None),
     )
 
 

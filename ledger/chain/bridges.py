@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, CheckConstraint, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -23,6 +23,9 @@ from ledger.db import Base, Instant
 from ledger.errors import NotFound, Refused
 from ledger.values import check_amount
 
+SILENCE = timedelta(minutes=30)
+"""After how long without a new final block people are told: chains make one final every few minutes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +33,8 @@ class Bridge(Base):
     """A city's bridge to one chain.
 
     `block` is the last block that was followed, `deposits`, `deposited_minor`, `claimed_minor` and `proposals` what the
-    ledger knows of the contract's so far. `supply_cap_minor` and `increase_limit_minor` are the contract's for ever.
+    ledger knows of the contract's so far, and `checked_at` when it last heard of a new final block and checked the
+    identity there. `supply_cap_minor` and `increase_limit_minor` are the contract's for ever.
     """
 
     __tablename__ = "bridges"
@@ -156,6 +160,15 @@ def working(unit: Unit, chain_id: int) -> Bridge:
     if found.paused_at is not None:
         raise Refused("bridge_paused")
     return found
+
+
+def silent_since(bridge: Bridge, now: datetime) -> datetime | None:
+    """When a chain was last heard of, if that is long ago; None while it speaks, or while nobody listens.
+
+    Whether its node is down, lags, or the whole chain makes nothing final: for who waits it is the same.
+    """
+    heard = bridge.checked_at
+    return heard if heard is not None and bridge.paused_at is None and heard + SILENCE <= now else None
 
 
 def pause(unit: Unit, chain_id: int, reason: str) -> None:

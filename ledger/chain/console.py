@@ -12,22 +12,26 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from ledger.book import entries
+from ledger.book import cities, entries, tree
 from ledger.book.unit import Unit
-from ledger.chain import anchors, bridges, client, deploying, deposits, outbox, wallets
+from ledger.chain import anchors, bridges, client, deploying, deployment, deposits, outbox, wallets
 from ledger.chain.artifacts import artifact
 from ledger.chain.deploying import NEEDED, Plan
-from ledger.chain.deployment import RoleKeys, Site
+from ledger.chain.deployment import Deployment, RoleKeys, Site
 from ledger.chain.deposits import Deposit, DepositTicket
+from ledger.chain.errors import ChainError
 from ledger.chain.operating import Chains, cross
 from ledger.chain.outbox import DONE, QUEUED, Call, Role, Wish
 from ledger.chain.sender import Drained
+from ledger.errors import ValidationFailed
 from ledger.installation import Installation
 
 ETHER_WEI = 10**18
+FOREIGN = "ALARM      what is anchored is not of this log: the database is an older copy, or the address is another's"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Answer:
 
 def make_key(installation: Installation, city: str, role: Role) -> Answer:
     """Make a role's key in a keystore file, unless it is there; its address."""
+    with installation.database.read() as session:
+        cities.get(session, city)
     return Answer(RoleKeys(installation.settings, city).create(role))
 
 
@@ -55,9 +61,45 @@ def deploy(installation: Installation, options: Mapping[str, Any]) -> Answer:
 
 
 def status(installation: Installation, city: str) -> Answer:
-    """How the city stands with its chain: contracts, anchors, keys and their money, what waits, what is amiss."""
+    """How the city stands with its chain: contracts, anchors, keys and their money, what waits, what is amiss.
+
+    What is known here is told even while the node is silent.
+    """
     chains = Chains(installation)
-    site = chains.site(city)
+    with installation.database.read() as session:
+        log_size = entries.size(session, cities.get(session, city).id)
+        waiting = outbox.open_(session, city)
+        known = anchors.list_(session, city, 1)
+        described = deployment.known(installation.settings, city)
+        crossing = [one for one in bridges.all_(session, city) if one.chain_id == described.chain_id]
+        suspended = {one.chain_id: len(deposits.in_suspense(session, one)) for one in crossing}
+    try:
+        lines, purses, agrees = _asked(installation, city, chains)
+    except ChainError as fault:
+        lines, purses, agrees = [f"ALARM      {fault}"], [], False
+    lines.append(f"final      {known[0].size if known else 0} of {log_size} entries")
+    lines.append(f"compare    kgo verify {_comparing(installation, described)}")
+    if known and known[0].agrees is not True:
+        agrees = False
+        lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
+    for bridge in crossing:
+        heard = f", heard {bridge.checked_at:%F %T}" if bridge.checked_at else ""
+        lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits{heard}")
+        if bridges.silent_since(bridge, installation.writer.clock()):
+            agrees = False
+            lines.append("ALARM      no new final block since then: is the node well, does kgo serve or kgo jobs run?")
+        if held := suspended.get(bridge.chain_id):
+            lines.append(f"suspense   {held} deposits wait for somebody: kgo chain suspense --city {city}")
+        if bridge.paused_at is not None:
+            agrees = False
+            lines.append(f"ALARM      bridging is paused since {bridge.paused_at:%F %T}: {bridge.pause_reason}")
+    lines += purses + ([_line(call) for call in waiting] or ["waiting    nothing"])
+    return Answer("\n".join(lines), agrees)
+
+
+def _asked(installation: Installation, city: str, chains: Chains) -> tuple[list[str], list[str], bool]:
+    """What the node tells of the contracts and of the money of the keys, and whether its last anchor is this log's."""
+    site, keys = chains.site(city), chains.keys(city)
     node, token = site.node, artifact("KgoToken")
     latest, final = client.block(node, "latest"), site.final()
     size, root = client.read(node, token, site.token, "anchored")
@@ -65,42 +107,26 @@ def status(installation: Installation, city: str) -> Answer:
     paused = client.read(node, token, site.token, "paused")
     with installation.database.read() as session:
         log_size = entries.size(session, city)
-        waiting = outbox.open_(session, city)
-        known = anchors.list_(session, city, 1)
-        crossing = [one for one in bridges.all_(session, city) if one.chain_id == node.chain_id]
-        suspended = {one.chain_id: len(deposits.in_suspense(session, one)) for one in crossing}
+        agrees = size <= log_size and (size == 0 or tree.root_at(session, city, size) == root)
+    purses = []
+    for role in keys:
+        address = keys.address(role) or ""
+        purses.append(f"{role:<10} {address}, {client.balance(node, address) / ETHER_WEI:.4f} for gas")
     lines = [
         f"chain      {node.chain_id} at {node.host}, block {latest.number}, final {final.number}",
         f"token      {site.token}, {supply} minor units in circulation{', PAUSED' if paused else ''}",
         f"badges     {site.deployment.badge.address if site.deployment.badge else '(none)'}",
         f"anchored   {size} of {log_size} entries, root {root.hex()[:16]}…",
-        f"final      {known[0].size if known else 0} entries",
+        *([] if agrees else [FOREIGN]),
     ]
-    lines.append(f"compare    kgo verify {_comparing(installation, site)}")
-    agrees = not known or known[0].agrees is True
-    if not agrees:
-        lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
-    for bridge in crossing:
-        lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits")
-        if held := suspended.get(bridge.chain_id):
-            lines.append(f"suspense   {held} deposits wait for somebody: kgo chain suspense --city {city}")
-        if bridge.paused_at is not None:
-            agrees = False
-            lines.append(f"ALARM      bridging is paused since {bridge.paused_at:%F %T}: {bridge.pause_reason}")
-    keys = chains.keys(city)
-    for role in keys:
-        address = keys.address(role) or ""
-        ether = client.balance(node, address) / ETHER_WEI
-        lines.append(f"{role:<10} {address}, {ether:.4f} for gas")
-    lines += [_line(call) for call in waiting] or ["waiting    nothing"]
-    return Answer("\n".join(lines), agrees)
+    return lines, purses, agrees
 
 
-def _comparing(installation: Installation, site: Site) -> str:
+def _comparing(installation: Installation, described: Deployment) -> str:
     """What anybody gives `kgo verify`; a node's URL may hold a key, unless it is one of this machine."""
-    rpc = site.deployment.rpc if site.node.host in ("127.0.0.1", "localhost", "::1") else "URL"
-    log = f"{installation.settings.public_url}/log/{site.deployment.city}"
-    return f"{log} --rpc {rpc} --contract {site.token} --first-block {site.deployment.token.block}"
+    rpc = described.rpc if urlsplit(described.rpc).hostname in ("127.0.0.1", "localhost", "::1") else "URL"
+    log = f"{installation.settings.public_url}/log/{described.city}"
+    return f"{log} --rpc {rpc} --contract {described.token.address} --first-block {described.token.block}"
 
 
 def _line(call: Call) -> str:
@@ -206,6 +232,8 @@ def watch(installation: Installation, city: str) -> Answer:
 
 def watching(installation: Installation, city: str, every: timedelta) -> Iterator[Answer]:
     """Rounds without end; what each did, or what went wrong in it."""
+    if every <= timedelta():
+        raise ValidationFailed({"--every": "give seconds, more than 0"})
     chains = Chains(installation)
     while True:
         tended = chains.guarded(city)

@@ -11,20 +11,30 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from ledger.book import cities
 from ledger.chain import client, deployment, outbox
 from ledger.chain.artifacts import Name, TokenSettings, artifact
+from ledger.chain.claims import ClaimsError, check_address
 from ledger.chain.client import Node
 from ledger.chain.deployment import Contract, Deployment, RoleKeys
 from ledger.chain.errors import ChainError
 from ledger.chain.keys import KeyUnusable
 from ledger.chain.outbox import Call, Role, Wish
 from ledger.chain.sender import Sender
+from ledger.errors import ValidationFailed
 from ledger.installation import Installation
+from ledger.values import AMOUNT_LIMIT
 
 PURPOSE = "deploy"
 DAY_SECONDS = 86_400
+LONGEST_DELAY_SECONDS = 30 * DAY_SECONDS
+_LIMITS = {
+    "supply_cap": AMOUNT_LIMIT,
+    "increase_limit": AMOUNT_LIMIT,
+    **dict.fromkeys(("period", "minimum_delay", "anchor_seconds", "anchor_entries", "confirmations"), 2**32),
+}
 LOCAL_BALANCE_WEI = 1_000 * 10**18
 NEEDED: tuple[Role, ...] = ("admin", "proposer", "guardian", "anchorer", "pauser")
 
@@ -80,10 +90,12 @@ def deploy(
     """Deploy token and badges, wait until both are final, and write the city's file; one that is there is kept.
 
     Raises:
+        ValidationFailed: an option cannot be meant so.
         KeyUnusable: the key of a role is missing.
         DeploymentFailed: the chain refuses, or takes longer than `rounds` seconds; the next call goes on.
         ChainError: the node does not answer, or is of another chain than the file says.
     """
+    check(plan)
     known = deployment.load(installation.settings, plan.city)
     if known is not None and plan.number == 0:
         with installation.database.read() as session:
@@ -95,6 +107,8 @@ def deploy(
     who = {role: plan.addresses.get(role) or keys.address(role) for role in NEEDED}
     if missing := [role for role, address in who.items() if address is None]:
         raise KeyUnusable(f"name an address for {', '.join(missing)}, or make a key: kgo chain key --role ROLE")
+    if who["guardian"] in (who["admin"], who["proposer"]):
+        raise ValidationFailed({"--guardian": "name somebody else than the admin and the proposer, whom it guards"})
     if "admin" not in keys:
         raise KeyUnusable("the admin's key deploys, and is not here")
     with installation.database.read() as session:
@@ -125,6 +139,32 @@ def deploy(
             return _write(installation, plan, node, calls)
         pause(1.0)
     raise DeploymentFailed("not_final_yet", remedy="call it again; nothing is deployed twice")
+
+
+def check(plan: Plan) -> None:
+    """Refuse what the contracts would refuse without telling which of it, and what nobody can mean.
+
+    Raises:
+        ValidationFailed: by the options' names.
+    """
+    wrong: dict[str, str] = {}
+    for name, limit in _LIMITS.items():
+        value = getattr(plan, name)
+        if value is not None and not 0 < value < limit:
+            wrong[name] = f"give a whole number from 1 to {limit - 1}"
+    if "minimum_delay" not in wrong and not plan.minimum_delay <= plan.delay <= LONGEST_DELAY_SECONDS:
+        wrong["delay"] = f"give at least --minimum-delay, {plan.minimum_delay}, and at most {LONGEST_DELAY_SECONDS}"
+    for name in ("rpc", "explorer"):
+        url = getattr(plan, name)
+        if url is not None and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
+            wrong[name] = "give a URL that begins with http:// or https://"
+    for role, address in plan.addresses.items():
+        try:
+            check_address(address)
+        except ClaimsError:
+            wrong[role] = "give an address: 0x and 40 hexadecimal digits"
+    if wrong:
+        raise ValidationFailed({f"--{name.replace('_', '-')}": remedy for name, remedy in wrong.items()})
 
 
 def _furnish(node: Node, keys: RoleKeys) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,6 +29,7 @@ from ledger.chain.client import Block, Node
 from ledger.chain.errors import ChainError, WrongChain
 from ledger.chain.outbox import Role
 from ledger.config import Settings
+from ledger.errors import NotFound
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -100,11 +101,25 @@ def load(settings: Settings, city: str) -> Deployment | None:
         return None
     try:
         found = tomllib.loads(path.read_text("utf-8"))
-        return Deployment(
-            city=city, **{**found, **{name: _contract(found[name]) for name in _CONTRACTS & found.keys()}}
-        )
+        _check_names("the file", found, Deployment, "city")
+        _check_numbers(found)
+        contracts = {name: _contract(name, found[name]) for name in _CONTRACTS & found.keys()}
+        return Deployment(city=city, **{**found, **contracts})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, KeyError, ValueError) as fault:
         raise DeploymentUnusable(f"{path}: {fault}; see docs/chain.md") from None
+
+
+def known(settings: Settings, city: str) -> Deployment:
+    """The same, where there must be one.
+
+    Raises:
+        NotFound: the city has none.
+        DeploymentUnusable: the file cannot be understood.
+    """
+    found = load(settings, city)
+    if found is None:
+        raise NotFound("chain", city, remedy=f"there is no {settings.chain / city}.toml; kgo chain deploy writes it")
+    return found
 
 
 def cities_with_a_chain(settings: Settings) -> list[str]:
@@ -252,9 +267,28 @@ class RoleKeys(Mapping[Role, bytes]):
 
 
 _CONTRACTS = {"token", "badge"}
+_NUMBERS = {"chain_id", "confirmations", "fee_limit_gwei", "anchor_seconds", "anchor_entries"}
 
 
-def _contract(found: dict[str, Any]) -> Contract:
+def _check_names(where: str, found: dict[str, Any], kind: type[Deployment | Contract], given: str = "") -> None:
+    """Name what is missing or unknown in a part of the file."""
+    known = {one.name: one.default is MISSING for one in fields(kind) if one.name != given}
+    if strange := sorted(found.keys() - known.keys()):
+        raise ValueError(f"{where} has unknown names: {', '.join(strange)}")
+    if missing := [name for name, is_needed in known.items() if is_needed and name not in found]:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+
+
+def _check_numbers(found: dict[str, Any]) -> None:
+    for name in sorted(_NUMBERS & found.keys()):
+        if type(found[name]) is not int or found[name] <= 0:
+            raise ValueError(f"{name}: give a whole number greater than 0")
+
+
+def _contract(name: str, found: Any) -> Contract:
+    if not isinstance(found, dict):
+        raise TypeError(f"{name} is no table: write [{name}] above its lines")
+    _check_names(f"[{name}]", found, Contract)
     contract = Contract(**found)
     Claim(contract.address, 1)  # refuses what is no address
     return contract

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, delete, func, select
+from sqlalchemy import BigInteger, CheckConstraint, Index, Select, Text, delete, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import accounts, transfers
@@ -182,6 +182,8 @@ def resolve(unit: Unit, chain_id: int, number: int, learner: str, *, actor: str)
         raise NotFound("deposit", number)
     if found.outcome == CREDITED or found.resolved_by is not None:
         raise Refused("case_closed", "resolved" if found.resolved_by is not None else "credited", entry=found.seq)
+    if unit.get(accounts.ACCOUNTS, f"learner:{learner}") is None:
+        raise NotFound("learner", learner)
     posted = transfers.post(
         unit, "bridge_in", bridge.suspense, f"learner:{learner}", found.amount_minor, actor=actor,
         ref={"reason": found.outcome},
@@ -217,15 +219,27 @@ def of_learner(session: Session, bridge: Bridge, learner: str) -> list[Deposit]:
     return list(session.scalars(query.order_by(Deposit.number.desc())))
 
 
+def suspended_of(session: Session, bridge: Bridge, learner: str, wallet: str | None) -> list[Deposit]:
+    """The deposits in suspense that a learner may ask about, the newest first: by their ticket or their wallet."""
+    drawn = select(DepositTicket.ticket).where(
+        DepositTicket.city == bridge.city, DepositTicket.chain_id == bridge.chain_id, DepositTicket.learner == learner
+    )
+    query = _suspended(bridge).where(or_(Deposit.ticket.in_(drawn), Deposit.wallet == wallet))
+    return list(session.scalars(query.order_by(Deposit.number.desc())))
+
+
 def in_suspense(session: Session, bridge: Bridge) -> list[Deposit]:
     """The deposits that wait in suspense, the oldest first."""
-    query = select(Deposit).where(
+    return list(session.scalars(_suspended(bridge).order_by(Deposit.number)))
+
+
+def _suspended(bridge: Bridge) -> Select[Deposit]:
+    return select(Deposit).where(
         Deposit.city == bridge.city,
         Deposit.chain_id == bridge.chain_id,
         Deposit.outcome != CREDITED,
         Deposit.resolved_by.is_(None),
     )
-    return list(session.scalars(query.order_by(Deposit.number)))
 
 
 def sums(session: Session, bridge: Bridge) -> tuple[int, int]:

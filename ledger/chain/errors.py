@@ -30,6 +30,17 @@ _WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
 """How the common nodes put it, in the order in which they are looked for; every client has words of its own."""
 
 
+ANSWERING = "see that the node runs, and that its URL is right: --rpc, or rpc in <data>/chain/<city>.toml"
+MATCHING = {
+    "chain_id": "rpc and chain_id in <data>/chain/<city>.toml are of two chains: mend the one that is wrong",
+    "no_code": "see address and rpc in <data>/chain/<city>.toml: on this chain nothing is deployed there",
+    "code": "see address and code_hash in <data>/chain/<city>.toml: other code is deployed there",
+    "origin": "see address in <data>/chain/<city>.toml: the token there is of another log",
+    "decimals": "see address in <data>/chain/<city>.toml: the token there has another scale",
+}
+"""What to look at where something else answers than was configured, by reason."""
+
+
 class ChainError(LedgerError):
     """The base of all that goes wrong with a chain."""
 
@@ -42,7 +53,7 @@ class Unreachable(ChainError):
     code = "chain_unreachable"
 
     def __init__(self, host: str, method: str, cause: str) -> None:
-        super().__init__(None, host=host, method=method, cause=cause)
+        super().__init__(None, host=host, method=method, cause=cause, remedy=ANSWERING)
 
 
 class NodeRefused(ChainError):
@@ -69,9 +80,12 @@ class Reverted(ChainError):
 
 
 class WrongChain(ChainError):
-    """What answers is not what was configured; `reason` is "chain_id", "no_code" or "code"."""
+    """What answers is not what was configured; `reason` is one of `MATCHING`."""
 
     code = "chain_mismatch"
+
+    def __init__(self, reason: str, **params: Any) -> None:
+        super().__init__(reason, **params, remedy=MATCHING[reason])
 
 
 def kind_of(message: str) -> Kind:

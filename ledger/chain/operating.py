@@ -21,7 +21,7 @@ from ledger.chain.deployment import DeploymentUnusable, RoleKeys, Site
 from ledger.chain.keys import KeyUnusable
 from ledger.chain.outbox import Call, Staging, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
-from ledger.errors import LedgerError, NotFound
+from ledger.errors import LedgerError
 from ledger.installation import Installation
 
 log = logging.getLogger(__name__)
@@ -107,11 +107,9 @@ class Chains:
         """
         found = self._sites.get(city)
         if found is None:
-            described = deployment.load(self._installation.settings, city)
-            if described is None:
-                raise NotFound("chain", city)
             with self._installation.database.read() as session:
                 row = cities.get(session, city)
+            described = deployment.known(self._installation.settings, city)
             found = self._sites[city] = deployment.open_site(described, row)
         return found
 

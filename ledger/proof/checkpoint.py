@@ -119,7 +119,7 @@ def verify_note(note: str, key: VerifierKey) -> str:
     """Return the text of a note that `key` signed, exactly once and validly; CheckpointError otherwise."""
     body, own = signatures_of(note, key)
     if len(own) != 1:
-        raise CheckpointError(f"the note carries {len(own)} signatures of {key.name}, not one")
+        raise CheckpointError(f"{len(own)} signatures are by the key {key.key_id.hex()} of {key.name}, not one")
     try:
         key.public_key.verify(own[0], body.encode())
     except (InvalidSignature, UnicodeEncodeError) as error:

@@ -48,6 +48,14 @@ class Memory:
     def _home(self, origin: str) -> Path:
         return self.directory / sha256(origin.encode()).hexdigest()[:32]
 
+    def forgetting(self, origin: str) -> str:
+        """Return what somebody does whose memory speaks of another log than the one that is here now."""
+        return (
+            "either this history was made anew, which is what the memory is there to find, or it is a new installation "
+            "under the old name, such as a test set up afresh: compare with the key that the city publishes. "
+            f"To forget the old log, remove {self._home(origin)}; to look once without it, add --no-state"
+        )
+
     def walk_path(self, origin: str) -> Path:
         """Return where the walk over this log's entries is kept."""
         return self._home(origin) / "walk.sqlite"

@@ -67,7 +67,9 @@ def check(text: str, wishes: Wishes, entry: bytes | None = None) -> Outcome:
         head, outcome.entry = receipt.verify(read, vkey, entry)
         outcome.head, report.origin, report.size = head, head.origin, head.size
     except CheckpointError as error:
-        report.add("BAD_SIGNATURE", None, str(error))
+        is_remembered = seen is not None and vkey == seen.vkey and not wishes.vkey
+        hint = f": {wishes.memory.forgetting(origin)}" if wishes.memory and is_remembered else ""
+        report.add("BAD_SIGNATURE", None, f"{error}{hint}")
         return outcome
     except (ProofError, EncodingError) as error:
         report.add("HASH_MISMATCH", read.index, str(error))

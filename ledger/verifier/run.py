@@ -250,7 +250,7 @@ class _Run:
     def _judge_key(self, report: Report) -> None:
         """Say what the key is worth, and whether the address still leads to the log it led to."""
         if self._pinned and self._own_key and self._own_key != self._pinned:
-            report.add("BAD_SIGNATURE", None, "the log carries another key than the one given or remembered")
+            report.add("BAD_SIGNATURE", None, self._other_key(self._own_key, self._pinned))
         if not self._pinned:
             report.unchecked.append("that the key, which came with the log, is the one that the log publishes")
         elif self._seen and not self._wishes.vkey and self._pinned == self._seen.vkey:
@@ -264,6 +264,13 @@ class _Run:
                 last = memory.recall(str(before))
                 message = f"this address showed the log {before} before, and now shows {self._origin}"
                 report.add("BAD_SIGNATURE", None, message, *([last.note] if last else []), self._note or "")
+
+    def _other_key(self, shown: str, pinned: str) -> str:
+        memory, seen = self._wishes.memory, self._seen
+        told = f"the log carries the key {_key_id(shown)}, and not {_key_id(pinned)}, the one"
+        if memory is None or seen is None or self._wishes.vkey or seen.vkey != pinned:
+            return f"{told} given"
+        return f"{told} that an earlier run saw: {memory.forgetting(self._origin or '')}"
 
     def _judge_chain(self, report: Report) -> None:
         """Say what the chain was worth, and hold the tokens there against the account that they left by."""
@@ -317,6 +324,11 @@ def _read_chain(contract: Contract | None, origin: str | None) -> tuple[Reading 
     if origin is None or not found.is_for(origin):
         return None, f"the contract {contract.address} is another log's"
     return found, None
+
+
+def _key_id(vkey: str) -> str:
+    """Return what of a verifier key stands in signatures, as far as it can be read."""
+    return vkey.split("+", 2)[1][:8] if vkey.count("+") >= 2 else "(unreadable)"
 
 
 def _origin_of(note: str | None) -> str | None:

@@ -40,8 +40,14 @@ def test_a_deposit_in_suspense_is_shown_and_resolved(
     assert cli.main(["chain", "resolve", *place, "--deposit", "1", "--learner", ann]) == 0
     for number in ("1", "0", "7"):
         assert cli.main(["chain", "resolve", *place, "--deposit", number, "--learner", ann]) != 0
-    assert cli.main(["chain", "resolve", *place, "--deposit", "2", "--learner", "nobody"]) != 0
     capsys.readouterr()
+    assert cli.main(["chain", "resolve", *place, "--deposit", "2", "--learner", "nobody"]) != 0
+    assert capsys.readouterr().err == "kgo: not_found kind=learner, id=nobody\n"
+    assert cli.main(["chain", "key", "--data", str(tmp_path), "--city", "nowhere", "--role", "admin"]) != 0
+    assert capsys.readouterr().err == "kgo: not_found kind=city, id=nowhere\n"
+    for seconds in ("0", "-3"):
+        assert cli.main(["chain", "watch", *place, "--every", seconds]) != 0
+        assert capsys.readouterr().err == "kgo: --every: give seconds, more than 0\n"
     assert cli.main(["chain", "suspense", *place]) == 0
     assert capsys.readouterr().out.split()[:2] == ["2", "300"]
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from ledger.chain.deployment import Contract, Deployment, DeploymentUnusable, Ke
 from ledger.chain.errors import WrongChain
 from ledger.chain.keys import KeyUnusable, address_of
 from ledger.config import Settings
+from ledger.errors import ValidationFailed
 from ledger.installation import Installation, assemble
 from tests.anvil import Anvil
 from tests.chain.harbour import CHAIN
@@ -74,6 +76,61 @@ def test_a_spoilt_file_is_named(settings: Settings, content: str) -> None:
     path.write_text(content)
     with pytest.raises(DeploymentUnusable, match=str(path)):
         deployment.load(settings, CITY)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('rpc = "http', 'colour = "http', "the file has unknown names: colour"),
+        ("chain_id = 1", "", "the file lacks chain_id"),
+        ("chain_id = 1", 'chain_id = "one"', "chain_id: give a whole number"),
+        ("anchor_seconds = 3600", "anchor_seconds = -1", "anchor_seconds: give a whole number"),
+        ("block = 7", "blok = 7", r"\[token\] has unknown names: blok"),
+        ("block = 7", "", r"\[token\] lacks block"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(settings: Settings, old: str, new: str, told: str) -> None:
+    """By its name there; a figure that nobody can mean is not taken."""
+    path = deployment.save(settings, SAMPLE)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(DeploymentUnusable, match=told):
+        deployment.load(settings, CITY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"supply_cap": 0}, "--supply-cap"),
+        ({"supply_cap": -5}, "--supply-cap"),
+        ({"increase_limit": 2**53}, "--increase-limit"),
+        ({"period": 0}, "--period"),
+        ({"minimum_delay": 0}, "--minimum-delay"),
+        ({"delay": 59}, "--delay"),
+        ({"delay": 31 * 86_400}, "--delay"),
+        ({"anchor_seconds": 0}, "--anchor-seconds"),
+        ({"anchor_entries": -1}, "--anchor-entries"),
+        ({"confirmations": 0}, "--confirmations"),
+        ({"explorer": "etherscan"}, "--explorer"),
+        ({"rpc": "nonsense"}, "--rpc"),
+        ({"addresses": {"guardian": "0x12"}}, "--guardian"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_named_before_anything_is_sent(
+    opened: Installation, changes: dict[str, Any], option: str
+) -> None:
+    """The contract would say no more than that its settings are invalid, or nothing would notice at all."""
+    with pytest.raises(ValidationFailed) as refused:
+        deploying.deploy(opened, replace(Plan(CITY, "http://127.0.0.1:1", {}, delay=60, minimum_delay=60), **changes))
+    assert list(refused.value.fields) == [option]
+
+
+def test_nobody_guards_themselves(anvil: Anvil, opened: Installation) -> None:
+    """The guardian is neither the proposer nor the admin."""
+    who = dict.fromkeys(deploying.NEEDED, ADDRESS)
+    with pytest.raises(ValidationFailed, match="--guardian"):
+        deploying.deploy(opened, Plan(CITY, anvil.url, who))
 
 
 def test_keys_come_from_keystore_files_and_from_the_environment(settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,10 +22,11 @@ from ledger import cli, jobs
 from ledger.book import transfers, tree
 from ledger.book.seal import LogUnjudged
 from ledger.book.unit import Unit
-from ledger.chain import anchors, console, deploying, deployment
+from ledger.chain import anchors, bridges, client, console, deploying, deployment
 from ledger.chain.deploying import Plan
 from ledger.chain.operating import Chains
 from ledger.config import Settings
+from ledger.errors import NotFound
 from ledger.installation import Installation, assemble
 from tests.anvil import Anvil
 from tests.chain.harbour import CHAIN
@@ -109,6 +112,49 @@ def test_the_citys_work_is_the_same_with_the_chain_off_on_and_down(
     assert back[CITY].problem is None
 
 
+def test_what_is_known_is_told_while_the_node_is_silent(
+    town: Town, anvil: Anvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator sees since when, what waits and what to look at; a learner's page can tell; then it goes on."""
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    defaults = client.connect.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "timeout_seconds", 2)
+    chains = Chains(town.opened)
+    assert chains.guarded(CITY).problem is None
+    heard = town.city.clock.now
+    with town.opened.database.read() as session:
+        (bridge,) = bridges.all_(session, CITY)
+        assert (bridge.checked_at, bridges.silent_since(bridge, heard)) == (heard, None)
+    assert "ALARM" not in console.status(town.opened, CITY).text
+    os.kill(anvil.process.pid, signal.SIGSTOP)
+    try:
+        town.city.clock.advance(minutes=31)
+        assert "chain_unreachable" in (chains.guarded(CITY).problem or "")
+        told = console.status(town.opened, CITY)
+        with town.opened.database.read() as session:
+            (bridge,) = bridges.all_(session, CITY)
+            assert bridges.silent_since(bridge, town.city.clock.now) == heard
+    finally:
+        os.kill(anvil.process.pid, signal.SIGCONT)
+    assert not told.ok
+    for word in ("chain_unreachable", "remedy=see that the node runs", f"heard {heard:%F %T}", "no new final block",
+                 "compare    kgo verify", "waiting"):  # fmt: skip
+        assert word in told.text
+    assert chains.guarded(CITY).problem is None
+    assert "ALARM" not in console.status(town.opened, CITY).text
+
+
+@pytest.mark.parametrize(("city", "kind", "remedy"), [(CITY, "chain", "kgo chain deploy"), ("nowhere", "city", "")])
+def test_a_city_without_a_chain_is_told_from_one_that_is_unknown(town: Town, city: str, kind: str, remedy: str) -> None:
+    """The first is told how it gets one."""
+    for command in (console.status, console.propose, console.watch):
+        with pytest.raises(NotFound) as refused:
+            command(town.opened, city)
+        assert refused.value.params["kind"] == kind
+        assert remedy in str(refused.value)
+
+
 def test_a_restored_directory_signs_nothing_before_the_chain_has_spoken(
     town: Town, anvil: Anvil, tmp_path: Path
 ) -> None:
@@ -140,6 +186,20 @@ def test_a_restored_directory_signs_nothing_before_the_chain_has_spoken(
     assert (answer.status_code, answer.json()["code"]) == (503, "log_behind_published")
     older.close()
     town.opened.writer.run(CITY, _grant)
+
+
+def test_status_tells_at_once_that_the_chain_has_another_log(town: Town, anvil: Anvil, tmp_path: Path) -> None:
+    """An older copy of the database, or another city's contract: nobody waits until the anchors are followed."""
+    settings = town.opened.settings
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    Chains(town.opened).judge(CITY)
+    older = _copied(settings.database_url, tmp_path / "older.sqlite")
+    town.opened.writer.run(CITY, _grant)
+    _anchor_for_good(town)
+    assert console.status(town.opened, CITY).ok
+    with assemble(Settings(tmp_path, older, "http://localhost", chain_password="open"), town.city.clock) as restored:
+        told = console.status(restored, CITY)
+    assert (told.ok, "ALARM      what is anchored is not of this log" in told.text) == (False, True)
 
 
 def _grant(unit: Unit) -> object:
@@ -198,7 +258,7 @@ def test_the_operators_commands(
     assert (status, "anchor: done" in said) == (0, True)
     assert kgo("anchor") == (0, "the newest checkpoint is anchored\n")
     status, said = kgo("status")
-    assert (status, "anchored   1 of 1 entries" in said, "final      1 entries" in said) == (0, True, True)
+    assert (status, "anchored   1 of 1 entries" in said, "final      1 of 1 entries" in said) == (0, True, True)
     assert address.strip() in said
     status, said = kgo("pause", "--wait", "30")
     assert (status, "pause: done" in said, "PAUSED" in kgo("status")[1]) == (0, True, True)

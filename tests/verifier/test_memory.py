@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_the_key_first_seen_is_pinned(tmp_path: Path, memory: Memory) -> None:
         (tmp_path / "log" / "vkey").write_text(checkpoint.vkey(ORIGIN, STRANGER.public_key()), "utf-8")
         assert verify(site.url, Wishes()).ok
         assert codes(verify(site.url, Wishes(memory=memory))) == {"BAD_SIGNATURE"}
+        assert codes(verify(site.url, Wishes())) == set()
         other = checkpoint.Checkpoint("other.example/log", len(LOG), root_of(map(leaf_hash, LOG)))
         (tmp_path / "log" / "checkpoint").write_text(sign(other, other.origin, KEY), "utf-8")
         (tmp_path / "log" / "vkey").write_text(checkpoint.vkey(other.origin, KEY.public_key()), "utf-8")
@@ -108,6 +110,26 @@ def test_the_key_first_seen_is_pinned(tmp_path: Path, memory: Memory) -> None:
         assert moved.findings[0].evidence[0] == signed(LOG)
         wanted = Wishes(vkey=checkpoint.vkey(other.origin, KEY.public_key()), memory=memory)
         assert verify(site.url, wanted).ok  # asked for by its key, it is the user's choice
+
+
+def test_another_key_under_the_old_name_is_explained_with_the_remedy(tmp_path: Path, memory: Memory) -> None:
+    """Both keys stand there, what it may be, and what to remove; having removed it, the new log is the one followed."""
+    assert verify(publish(tmp_path / "log", LOG), Wishes(memory=memory)).ok
+    fresh = write(tmp_path / "fresh", LOG[:5])
+    stranger = checkpoint.vkey(ORIGIN, STRANGER.public_key())
+    (fresh / "checkpoint").write_text(signed(LOG, 5, key=STRANGER), "utf-8")
+    (fresh / "vkey").write_text(stranger, "utf-8")
+    report = verify(fresh, Wishes(memory=memory))
+    assert "BAD_SIGNATURE" in codes(report)
+    told = report.findings[-1].message
+    old, new = (key.split("+")[1] for key in (VKEY, stranger))
+    home = memory.walk_path(ORIGIN).parent
+    for word in (old, new, "made anew", "a new installation", str(home), "--no-state"):
+        assert word in told
+    given = verify(fresh, Wishes(vkey=VKEY, memory=memory)).findings[-1].message
+    assert (old in given, str(home) in given) == (True, False)
+    shutil.rmtree(home)
+    assert verify(fresh, Wishes(memory=memory)).ok
 
 
 def test_an_interrupted_walk_goes_on_where_it_was_kept(

@@ -10,21 +10,18 @@ from sqlalchemy import select
 
 from ledger.book import entries, tree
 from ledger.book.unit import Unit
-from ledger.chain import badges, bridges, deployment, deposits, lists, outbox
+from ledger.chain import bridges, deployment, deposits, lists, outbox, withdrawals
 from ledger.chain.anchors import Anchor
 from ledger.chain.artifacts import artifact
 from ledger.chain.bridges import Contract
 from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Deployment
 from ledger.chain.deposits import Arrival, DepositTicket
-from ledger.proof.encoding import canonical
-from ledger.proof.merkle import leaf_hash
 from tests.chain.crossing import CHAIN, TOKEN, Sent
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
-from tests.web.visitor import Form, Page, Visitor
+from tests.web.visitor import Page, Visitor
 
-BADGES = "0x" + "b0" * 20
 KEY = bytes([9] * 32)
 WALLET = str(Account.from_key(KEY).address)
 
@@ -169,9 +166,92 @@ def test_a_withdrawal_is_followed_cancelled_and_claimed(town: Town) -> None:
     assert "เมืองจะส่งไปยังเชนให้" in page.text
     assert "เมืองกำลังส่งไปยังเชนให้" in page.text
     assert not [form for form in page.forms if form.action.endswith("/chain/claim")]
+    assert "กดรับได้ด้านบน" not in page.text
+    assert page.text.count("กำลังส่งให้") == 2  # the row below says the same as the card
     with town.installation.read() as session:
         staged = outbox.open_(session, CITY)
     assert [(one.wish.role, one.wish.data) for one in staged] == [("relayer", call.data)]
+
+
+def test_what_is_listed_stays_and_the_page_says_so(town: Town) -> None:
+    """Whoever taps a button that was overtaken is told on the page itself, where the withdrawal stands."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    overtaken = withdraw(learner).form("/cancel")
+    activate(town)
+    page = learner.send(overtaken)
+    assert (page.status, "ยกเลิกไม่ได้" in page.text) == (409, True)
+    assert "พร้อมให้รับ" in page.text
+    assert town.kinds()[-1] != "bridge_cancel"
+
+
+def test_where_no_site_shows_transactions_no_link_pretends_to(town: Town) -> None:
+    """A payment is linked where the city's file names an explorer, and only there."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    withdraw(learner)
+    activate(town)
+    transaction = "0x" + "7" * 64
+    town.installation.run(
+        lambda unit: withdrawals.paid(unit, bridges.get(unit.session, CITY, CHAIN), WALLET.lower(), 300, transaction)
+    )
+    settings = town.app.extensions["kgo"].installation.settings
+    token = deployment.Contract(TOKEN, "0x" + "1" * 64, 5)
+    for explorer, shown in ((None, False), ("https://seen.example", True)):
+        deployment.save(settings, Deployment(CITY, "http://node", CHAIN, token, explorer=explorer))
+        page = learner.get(f"{HOME}/chain")
+        assert "อยู่ในกระเป๋าบนเชนแล้ว" in page.text
+        assert [one for one in page.links if one == "None" or transaction in one] == (
+            [f"https://seen.example/tx/{transaction}"] if shown else []
+        )
+
+
+def test_a_long_silence_of_the_chain_is_told(town: Town) -> None:
+    """Since when nothing was heard, and that nothing is lost; not while it speaks, nor beside a pause."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    drawn = ticket(learner).split("?")[0]
+
+    def hear(unit: Unit) -> None:
+        bridges.get(unit.session, CITY, CHAIN).checked_at = unit.now
+
+    town.installation.run(hear)
+    town.installation.clock.advance(minutes=29)
+    assert "ยังไม่มีข่าวจากเชน" not in learner.get(f"{HOME}/chain?lang=th").text
+    town.installation.clock.advance(minutes=2)
+    thai = learner.get(f"{HOME}/chain").text
+    assert "ยังไม่มีข่าวจากเชนตั้งแต่ 2 มี.ค. 2569" in thai
+    assert "ไม่มีเหรียญใดหาย" in thai
+    assert "No word from the chain since 2 Mar 2026" in learner.get(f"{drawn}?lang=en").text
+    town.installation.run(lambda unit: bridges.pause(unit, CHAIN, "drill"))
+    assert "No word from the chain" not in learner.get(f"{HOME}/chain").text
+
+
+def test_a_deposit_in_suspense_is_told_to_whoever_sent_it(town: Town) -> None:
+    """By the ticket or the wallet; until somebody of the city has moved it on. Others see nothing of it."""
+    build(town)
+    learner, other = town.learner(), town.learner()
+    link(learner)
+    withdraw(learner, "5")
+    drawn = ticket(learner).split("/deposits/")[1].split("?")[0]
+    arrivals = [
+        Arrival(0, WALLET.lower(), drawn, 100, "0x" + "a" * 64, 5),
+        Arrival(1, WALLET.lower(), drawn, 150, "0x" + "b" * 64, 6),
+        Arrival(2, WALLET.lower(), "0x" + "9" * 64, 25, "0x" + "c" * 64, 6),
+    ]
+    town.installation.run(lambda unit: deposits.credit(unit, CHAIN, arrivals))
+    page = learner.get(f"{HOME}/chain?lang=en").text
+    assert page.count("Waits for the city") == 2
+    assert "1.50 KGO" in page
+    assert "0.25 KGO" in page
+    assert "Waits for the city" not in other.get(f"{HOME}/chain?lang=en").text
+    with town.installation.read() as session:
+        who = session.scalars(select(DepositTicket.learner)).one()
+    town.installation.run(lambda unit: deposits.resolve(unit, CHAIN, 1, who, actor="operator"))
+    assert learner.get(f"{HOME}/chain?lang=en").text.count("Waits for the city") == 1
 
 
 def test_nobody_claims_at_our_cost_for_others(town: Town) -> None:
@@ -276,53 +356,3 @@ def test_a_list_of_claims_is_open_to_everybody(town: Town) -> None:
     assert (answer.data, answer.headers["Access-Control-Allow-Origin"]) == (made.document, "*")
     assert "immutable" in answer.headers["Cache-Control"]
     assert town.visitor().client.get(f"/log/{CITY}/claims/{'0' * 64}").status_code == 404
-
-
-def with_badges(town: Town) -> None:
-    """Give the town a bridge and a contract for badges."""
-    build(town)
-    contracts = [deployment.Contract(address, "0x" + "0" * 64, 1) for address in (TOKEN, BADGES)]
-    installation = town.app.extensions["kgo"].installation
-    deployment.save(installation.settings, Deployment(CITY, "http://127.0.0.1:1", CHAIN, contracts[0], contracts[1]))
-    installation.writer.published.trust(CITY)  # as if the chain had been asked
-
-
-def test_an_activity_awards_a_badge_to_who_was_there_and_asks(town: Town) -> None:
-    """Once; it stands as an entry that names the activity alone, and its minting waits for the sender."""
-    with_badges(town)
-    steward, learner = town.worker({"steward", "treasurer"}), town.learner()
-    link(learner)
-    assert not [form for form in learner.get(f"{HOME}/chain").forms if "/badges/" in form.action]
-    assert steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/badge")).status == 200
-    asked = learner.get(f"{HOME}/chain").form("/badges/walk")
-    learner.send(asked)
-    leaf = town.installation.leaves()[-1]
-    assert (leaf["kind"], leaf["ref"], leaf["postings"]) == ("badge", {"activity": "walk"}, [])
-    with town.installation.read() as session:
-        (staged,) = outbox.open_(session, CITY)
-    minting = artifact("KgoBadge").call_data("award", WALLET.lower(), leaf["seq"], leaf_hash(canonical(leaf)))
-    assert (staged.wish.contract, staged.wish.address, staged.wish.data) == ("KgoBadge", BADGES, minting)
-    page = learner.get(f"{HOME}/chain")
-    assert not [form for form in page.forms if "/badges/" in form.action]
-    assert "ตราเกียรติบัตรของคุณ" in page.text
-    again = learner.send(Form(asked.action, {**asked.fields, "key": "another-key-of-this-form"}))
-    assert again.status == 409
-    told = learner.client.get(f"{HOME}/badges/{leaf['seq']}").get_json()
-    assert "Walk" in told["name"]
-
-
-def test_who_was_not_there_gets_no_badge(town: Town) -> None:
-    """Nor does anybody of an activity that awards none; a steward can end it."""
-    with_badges(town)
-    learner, other = town.learner(), town.visitor()
-    link(learner)
-    other.send(other.get(f"{HOME}/wallet").form("/join"))
-    link(other)
-    form = Form(f"{HOME}/chain/badges/walk", {"key": "a-key-of-some-form"})
-    assert learner.send(form).status == 404
-    town.installation.run(lambda unit: badges.offer(unit, "walk"))
-    assert other.send(form).status == 404
-    steward = town.worker({"steward", "treasurer"})
-    steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/badge"))
-    assert learner.send(Form(form.action, {"key": "another-key-of-a-form"})).status == 404
-    assert "badge" not in town.kinds()
