@@ -94,11 +94,14 @@ class Deployment:
     Attributes:
         data: the data directory.
         database_url: its database, migrated.
+        servers: those that were started.
+        variables: what its processes have in their environment besides.
     """
 
     data: Path
     database_url: str
     servers: list[Server] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -108,7 +111,7 @@ class Deployment:
         """
         left_out = ("KGO_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-        return {**inherited, "KGO_DATABASE_URL": self.database_url, "PYTHONUNBUFFERED": "1"}
+        return {**inherited, "KGO_DATABASE_URL": self.database_url, "PYTHONUNBUFFERED": "1", **self.variables}
 
     def kgo(self, command: str, *arguments: str | Path) -> str:
         """Run `kgo COMMAND --data DIR ARGUMENTS` (`"db upgrade"`, `"token create"`); what it printed, stripped."""

@@ -4,8 +4,9 @@ The checkpoint is released by the commit, for only then can anybody read it. Bes
 checkpoint that an installation showed is kept as a plain file (`published/<city>`): a database that was
 restored from an older copy, or from another history, is recognised by it and signs nothing more. So is one that does
 not lead to what a chain has of it for good (`published/<city>.anchor`), where the whole directory was restored: a
-directory that is a copy is known by its files being new (`published/<city>.judged`), and where the city has a chain,
-nothing is signed in it before the chain was asked.
+directory that is a copy is known by its files being new (`published/<city>.judged`), one that was copied over by its
+checkpoint having been put there later than it was written; and where the city has a chain, nothing is signed in it
+before the chain was asked. A process that runs on remembers the longest log that it has seen.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from ledger.proof.checkpoint import Checkpoint, parse, verify
 from ledger.proof.merkle import Frontier
 from ledger.rows import Rows
 from ledger.signing import sign
+
+COPIED_SECONDS = 5.0
+"""How much later than its writing a checkpoint may have been put in its place, on a machine that is busy."""
 
 
 class SignedCheckpoint(Base):
@@ -66,11 +70,14 @@ class LogUnjudged(LedgerError):
 _CHECKPOINTS = Rows(SignedCheckpoint)
 
 
-def seal(unit: Unit, end: LogEnd) -> str:
-    """Write the unit's new entries with their tiles and their checkpoint, and move the head; the signed note.
+def seal(unit: Unit, end: LogEnd) -> str | None:
+    """Write the unit's new entries with their tiles and their checkpoint, and move the head; the signed note, if any.
 
     The entries go first, so that PostgreSQL is busy with them while they are hashed and signed here.
     """
+    if not unit.leaf_hashes:
+        unit.flush()
+        return None
     begun = tree.begun(unit)
     with unit.driver.together():
         unit.send()
@@ -122,10 +129,13 @@ class Published:
         self.directory = directory
         self._size_of = size_of
         self._has_chain = has_chain
+        self._seen: dict[str, tuple[int, int]] = {}  # by city: the file's time at the last look, the longest log so far
 
     def record(self, city: str, note: str, size: int) -> None:
         """Remember a checkpoint that was just committed, unless a later one is remembered already."""
         path = self.directory / city
+        looked_ns, longest = self._seen.get(city, (0, 0))
+        self._seen[city] = looked_ns, max(longest, size)
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / f"{city}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be about to note an earlier one
@@ -138,9 +148,18 @@ class Published:
         self.directory.mkdir(parents=True, exist_ok=True)
         _replace(self._anchor(city), f"{size}\n{root.hex()}\n")
 
-    def is_doubted(self, city: str) -> bool:
-        """Whether there is such a word of a chain. Every process sees it before its next batch."""
-        return self._anchor(city).exists()
+    def is_doubted(self, city: str, size: int) -> bool:
+        """Whether there is such a word of a chain, or the log, of `size` entries now, has been longer before.
+
+        Every process sees it before its next batch, whatever was exchanged beside it.
+        """
+        looked_ns, longest = self._seen.get(city, (0, 0))
+        with suppress(FileNotFoundError):
+            path = self.directory / city
+            if (changed_ns := path.stat().st_ctime_ns) != looked_ns:
+                looked_ns, longest = changed_ns, max(longest, self._size_of(path.read_text("utf-8")))
+        self._seen[city] = looked_ns, max(longest, size)
+        return longest > size or self._anchor(city).exists()
 
     def trust(self, city: str) -> None:
         """Note that a chain was asked, and that the log leads to what it has of it."""
@@ -149,12 +168,14 @@ class Published:
         self.directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             self._place.touch(exist_ok=False)
+        with suppress(FileNotFoundError):
+            os.utime(self.directory / city)
         _replace(self._judged(city), self._here())
 
     def is_trusted(self, city: str) -> bool:
         """Whether a chain was asked since these files came to be where they are."""
         try:
-            return self._judged(city).read_text("ascii") == self._here()
+            return self._judged(city).read_text("ascii") == self._here() and not self._is_copied(city)
         except FileNotFoundError:
             return False
 
@@ -174,12 +195,26 @@ class Published:
             anchor.unlink(missing_ok=True)
         elif self._has_chain(city.id) and not self.is_trusted(city.id):
             raise LogUnjudged(city=city.id, remedy="the chain's node has to answer; try: kgo chain watch")
+        _, longest = self._seen.get(city.id, (0, 0))
+        if size < longest:
+            raise LogBehindPublished(city=city.id, shown_size=longest, size=size)
         path = self.directory / city.id
         if not path.exists():
             return
         shown = verify(path.read_text("utf-8"), keys.vkey)
         if size < shown.size or tree.root_at(session, city.id, shown.size) != shown.root:
             raise LogBehindPublished(city=city.id, shown_size=shown.size, size=size)
+
+    def _is_copied(self, city: str) -> bool:
+        """Whether the checkpoint was put there by whoever restores: a copy keeps the time of its writing.
+
+        A program that copies only what differs leaves all other files of the directory alone.
+        """
+        try:
+            found = (self.directory / city).stat()
+        except FileNotFoundError:
+            return False
+        return found.st_ctime - found.st_mtime > COPIED_SECONDS
 
     def _anchor(self, city: str) -> Path:
         return self.directory / f"{city}.anchor"

@@ -80,6 +80,7 @@ class Unit:
         key_hash: the running command's idempotency key as it stands in leaves, or None.
         leaf_hashes: one for each entry appended so far; entry `base_size + i` hashes to `leaf_hashes[i]`.
         kinds: the kind of each of them.
+        promises: whether somebody is told what no entry says and a lost database would break.
     """
 
     def __init__(self, transaction: Transaction, city: City, keys: CityKeys, now: datetime, base_size: int) -> None:
@@ -94,6 +95,7 @@ class Unit:
         self.key_hash: str | None = None
         self.leaf_hashes: list[bytes] = []
         self.kinds: list[str] = []
+        self.promises = False
         self._rows: dict[Rows, list[Row]] = {}
         self._staged: list[list[Row]] = []  # of each row that is staged, among which it is
         self._sent = 0

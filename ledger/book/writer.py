@@ -296,12 +296,11 @@ class Writer:
 
     def _seal(self, unit: Unit, end: LogEnd) -> str | None:
         """Write what the batch staged, and sign what it appended, unless the log is not the one that was shown."""
-        if not unit.leaf_hashes:
-            unit.flush()
-            return None
-        if (city := unit.city.id) not in self._checked or self.published.is_doubted(city):
-            self.published.check(unit.session, unit.city, unit.keys, end.frontier.size)
-            self._checked.add(city)
+        if unit.leaf_hashes or unit.promises:
+            city, size = unit.city.id, end.frontier.size
+            if self.published.is_doubted(city, size) or city not in self._checked:
+                self.published.check(unit.session, unit.city, unit.keys, size)
+                self._checked.add(city)
         return seal.seal(unit, end)
 
     def _publish(self, carried: _Carried) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import count
 
@@ -25,7 +25,7 @@ from ledger.chain.bridges import Contract
 from ledger.chain.client import Block, Node
 from ledger.chain.deposits import NotInOrder
 from ledger.chain.lists import Outbox
-from ledger.chain.outbox import REVERTED, find
+from ledger.chain.outbox import REVERTED, Call, find
 from ledger.errors import Refused
 from ledger.values import AMOUNT_LIMIT
 
@@ -34,6 +34,9 @@ PURPOSE = "bridge"
 
 RETRY = timedelta(minutes=10)
 """How long after the contract refused something for good it is asked again; each list is an entry in the log."""
+
+FULL_RETRY = timedelta(hours=6)
+"""The same where a period's increase is used up: periods last for days, and nothing but their end helps."""
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +111,11 @@ def activate_due(unit: Unit, chain_id: int, outbox: Outbox) -> int | None:
     data = artifact("KgoToken").call_data("activate", due.proposal)
     for attempt in count():
         key = f"activate {due.proposal} {attempt}" if attempt else f"activate {due.proposal}"
-        refused = _refused_at(unit, key)
-        if refused is None:
+        refused = _refused(unit, key)
+        if refused is None or refused.ended_at is None:
             outbox(unit, key=key, role="relayer", to=bridge.contract, data=data)
             break
-        if unit.now < refused + RETRY:
+        if unit.now < refused.ended_at + RETRY:
             break
     return due.proposal
 
@@ -140,10 +143,11 @@ def _follow(writer: Writer, node: Node, city: str, bridge: bridges.Bridge, final
 def _list(unit: Unit, chain_id: int, anchored: Sequence[int], outbox: Outbox) -> int | None:
     bridge = bridges.working(unit, chain_id)
     latest = lists.newest(unit.session, bridge, (lists.COMMITTED, lists.FAILED))
-    refused = _refused_at(unit, lists.proposal_key(latest)) if latest is not None else None
-    if latest is not None and refused is not None:
+    refused = _refused(unit, lists.proposal_key(latest)) if latest is not None else None
+    if latest is not None and refused is not None and refused.ended_at is not None:
         lists.fail(unit, chain_id, latest.seq)
-        if latest.state == lists.FAILED and unit.now < refused + RETRY:
+        wait = FULL_RETRY if refused.reason == "AboveIncreaseLimit" else RETRY
+        if latest.state == lists.FAILED and unit.now < refused.ended_at + wait:
             return None
     made = lists.commit(unit, chain_id, anchored, outbox)
     return None if made is None else made.seq
@@ -153,10 +157,10 @@ def _open(unit: Unit, contract: Contract) -> None:
     bridges.open_bridge(unit, contract)
 
 
-def _refused_at(unit: Unit, key: str) -> datetime | None:
-    """When the contract was seen to have refused a staged call for good; None if it has not."""
+def _refused(unit: Unit, key: str) -> Call | None:
+    """A staged call that the contract was seen to have refused for good; None if it has not."""
     call = find(unit.session, unit.city.id, PURPOSE, key)
-    return call.ended_at if call is not None and call.state == REVERTED else None
+    return call if call is not None and call.state == REVERTED else None
 
 
 def _submit_unless_paused(writer: Writer, city: str, step: Callable[[Unit], int | None]) -> int | None:

@@ -9,6 +9,7 @@ are `0x` and lower-case hexadecimal digits. A node's URL often holds a key: erro
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -98,6 +99,19 @@ def connect(url: str, *, chain_id: int | None = None, timeout_seconds: float = T
     return Node(host, found, provider)
 
 
+def confirm(node: Node, *contracts: str) -> None:
+    """Make sure that the node is still one of its chain, and has code at some addresses; WrongChain otherwise.
+
+    Addresses of nodes get mixed up, and test networks begin anew. Nobody signs by the word of the wrong chain: its
+    nonces are others, and a call of an address without code succeeds.
+    """
+    if (found := _ask_number(node, "eth_chainId")) != node.chain_id:
+        raise WrongChain("chain_id", expected=node.chain_id, found=found)
+    for address in contracts:
+        if not _code(node, address):
+            raise WrongChain("no_code", address=address)
+
+
 def ask(node: Node, method: str, *parameters: Any) -> Any:
     """Ask one question of JSON-RPC; Unreachable or NodeRefused instead of an answer."""
     import requests
@@ -115,9 +129,9 @@ def ask(node: Node, method: str, *parameters: Any) -> Any:
         return answer["result"]
     if not isinstance(refusal, dict):
         raise NodeRefused(method, 0, str(refusal))
-    raise NodeRefused(
-        method, int(refusal.get("code", 0)), str(refusal.get("message", "")), _revert_data(refusal.get("data"))
-    )
+    with _understood(node, method):
+        number, data = int(refusal.get("code", 0)), _revert_data(refusal.get("data"))
+    raise NodeRefused(method, number, str(refusal.get("message", "")), data)
 
 
 def block(node: Node, which: int | Tag) -> Block:
@@ -125,13 +139,14 @@ def block(node: Node, which: int | Tag) -> Block:
     found = ask(node, "eth_getBlockByNumber", _block_parameter(which), False)
     if found is None:
         raise NodeRefused("eth_getBlockByNumber", 0, f"the block {which} does not exist")
-    base_fee = found.get("baseFeePerGas")
-    return Block(
-        int(found["number"], 16),
-        found["hash"],
-        int(found["timestamp"], 16),
-        None if base_fee is None else int(base_fee, 16),
-    )
+    with _understood(node, "eth_getBlockByNumber"):
+        base_fee = found.get("baseFeePerGas")
+        return Block(
+            int(found["number"], 16),
+            found["hash"],
+            int(found["timestamp"], 16),
+            None if base_fee is None else int(base_fee, 16),
+        )
 
 
 def finalized(node: Node) -> Block:
@@ -172,10 +187,8 @@ def read(
         raise _reverted(refused, contract) from None
     if not output and contract.returns(function, len(arguments)):
         raise WrongChain("no_code", address=address)
-    try:
+    with _understood(node, "eth_call"):
         return contract.result(function, len(arguments), output)
-    except ValueError as error:
-        raise Unreachable(node.host, "eth_call", "an answer of another shape") from error
 
 
 def attempt(
@@ -233,17 +246,20 @@ def broadcast(node: Node, signed: Signed) -> None:
 def receipt(node: Node, transaction: str) -> Receipt | None:
     """Return what became of a transaction; None while it is not mined, or not any more."""
     found = ask(node, "eth_getTransactionReceipt", transaction)
-    if found is None or found.get("blockHash") is None:
+    if found is None:
         return None
-    contract = found.get("contractAddress")
-    return Receipt(
-        transaction,
-        int(found["status"], 16) == 1,
-        int(found["blockNumber"], 16),
-        found["blockHash"],
-        int(found["gasUsed"], 16),
-        contract.lower() if contract else None,
-    )
+    with _understood(node, "eth_getTransactionReceipt"):
+        if found["blockHash"] is None:
+            return None
+        contract = found.get("contractAddress")
+        return Receipt(
+            transaction,
+            int(found["status"], 16) == 1,
+            int(found["blockNumber"], 16),
+            found["blockHash"],
+            int(found["gasUsed"], 16),
+            contract.lower() if contract else None,
+        )
 
 
 def is_known(node: Node, transaction: str) -> bool:
@@ -268,24 +284,31 @@ def events(node: Node, contract: Artifact, address: str, name: str, first: int, 
                 raise
             span = max((end - first + 1) // 2, 1)
             continue
-        yield from sorted((_event(contract, name, log) for log in found), key=lambda e: (e.block_number, e.index))
+        with _understood(node, "eth_getLogs"):
+            events = [_event(contract, name, log) for log in found]
+        yield from sorted(events, key=lambda e: (e.block_number, e.index))
         first = end + 1
+
+
+@contextmanager
+def _understood(node: Node, method: str) -> Iterator[None]:
+    """What has another shape than an answer must have is none."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Unreachable(node.host, method, "an answer of another shape") from error
 
 
 def _ask_number(node: Node, method: str, *parameters: Any) -> int:
     answer = ask(node, method, *parameters)
-    try:
+    with _understood(node, method):
         return int(answer, 16)
-    except (TypeError, ValueError):
-        raise Unreachable(node.host, method, "no number") from None
 
 
 def _ask_bytes(node: Node, method: str, *parameters: Any) -> bytes:
     answer = ask(node, method, *parameters)
-    try:
+    with _understood(node, method):
         return bytes.fromhex(answer.removeprefix("0x"))
-    except (AttributeError, ValueError):
-        raise Unreachable(node.host, method, "no bytes") from None
 
 
 def _event(contract: Artifact, name: str, log: dict[str, Any]) -> Event:

@@ -131,6 +131,7 @@ def draw(unit: Unit, chain_id: int, learner: str) -> DepositTicket:
         wallet=wallet, created_at=unit.now, expires_at=unit.now + TICKET_LIFETIME,
     )  # fmt: skip
     unit.session.add(made)
+    unit.promises = True
     return made
 
 

@@ -214,6 +214,7 @@ def relay(unit: Unit, chain_id: int, wallet: str, outbox: Outbox) -> Claiming:
     bridge = bridges.working(unit, chain_id)
     call = claiming(unit.session, bridge, wallet)
     outbox(unit, key=call.key, role="relayer", to=call.contract, data=call.data)
+    unit.promises = True
     return call
 
 

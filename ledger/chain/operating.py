@@ -15,9 +15,11 @@ import logging
 from dataclasses import dataclass
 
 from ledger.book import cities
-from ledger.chain import anchors, bridging, deployment, outbox
+from ledger.chain import anchors, bridging, client, deployment, outbox
+from ledger.chain.anchors import AnchorsMissing
 from ledger.chain.bridging import Run
 from ledger.chain.deployment import DeploymentUnusable, RoleKeys, Site
+from ledger.chain.errors import WrongChain
 from ledger.chain.keys import KeyUnusable
 from ledger.chain.outbox import Call, Staging, Wish
 from ledger.chain.sender import GWEI, Drained, Sender
@@ -64,12 +66,17 @@ class Chains:
             NotFound: it has no chain.
             LedgerError, DeploymentUnusable, KeyUnusable: it could not be finished; nothing is lost.
         """
-        site = self.site(city)
-        followed = anchors.follow(self._installation.database, city, site)
-        fault = None
+        site, followed = self.site(city), 0
+        fault: LedgerError | None = None
+        try:
+            followed = anchors.follow(self._installation.database, city, site)
+        except AnchorsMissing as missing:
+            fault = missing
         for step in (self._guard, self._wish, self._cross):
             try:
                 step(city, site)
+            except WrongChain:
+                raise
             except LedgerError as refusal:
                 # What is signed already has to go on, whatever else is amiss.
                 fault = refusal
@@ -99,7 +106,7 @@ class Chains:
         cross(self._installation, city, site)
 
     def site(self, city: str) -> Site:
-        """A city's contracts, connected.
+        """A city's contracts, connected; a node that is known already is asked again of which chain it is.
 
         Raises:
             NotFound: it has no chain.
@@ -111,6 +118,8 @@ class Chains:
                 row = cities.get(session, city)
             described = deployment.known(self._installation.settings, city)
             found = self._sites[city] = deployment.open_site(described, row)
+        else:
+            client.confirm(found.node, found.token)
         return found
 
     def keys(self, city: str) -> RoleKeys:

@@ -264,16 +264,16 @@ def attempts(session: Session, city: str, call: Call) -> list[ChainAttempt]:
     return list(session.scalars(query.order_by(ChainAttempt.number)))
 
 
-def nonces(session: Session, city: str, chain_id: int, sender: str, between: range) -> set[int]:
-    """The nonces in a range with which anything was ever signed for a sender."""
-    query = select(ChainAttempt.nonce).where(
+def newest(session: Session, city: str, chain_id: int, sender: str, between: range) -> dict[int, ChainAttempt]:
+    """By nonce, for those in a range with which anything was ever signed for a sender: what was signed last."""
+    query = select(ChainAttempt).where(
         ChainAttempt.city == city,
         ChainAttempt.chain_id == chain_id,
         ChainAttempt.sender == sender,
         ChainAttempt.nonce >= between.start,
         ChainAttempt.nonce < between.stop,
     )
-    return set(session.scalars(query))
+    return {one.nonce: one for one in session.scalars(query.order_by(ChainAttempt.number))}
 
 
 def view(row: ChainCall) -> Call:

@@ -15,7 +15,9 @@ database and on the chain, so that it may break off anywhere and may run in seve
   one address some lag.
 * A nonce below one that is in flight, which no attempt of ours has and no block uses, holds all above it up: whoever
   used it with the same key was taken back with the chain. It is filled with a payment of nothing to ourselves, a call
-  like every other. The call above keeps its nonce, for the same call at two nonces might be mined twice.
+  like every other. The call above keeps its nonce, for the same call at two nonces might be mined twice. One that was
+  ours, of a call that was settled for good and is taken back all the same, gets its bytes once more.
+* Before anything is stored the node is asked again whose it is, since what is stored is never taken back.
 
 Offers never exceed the limit given; a call that would need more waits, and the log says so.
 """
@@ -100,6 +102,7 @@ class Sender:
         calls, done = self._open(), Drained()
         if not calls:
             return done
+        client.confirm(self.node)
         final = self.final()
         for call in sorted((one for one in calls if one.state == outbox.SENT), key=lambda one: one.nonce or 0):
             self._follow(call, final, done)
@@ -193,14 +196,17 @@ class Sender:
         if not between:
             return False
         with self.database.read() as session:
-            ours = outbox.nonces(session, self.city, self.node.chain_id, sender, between)
-            filling = any(
-                one.sender == sender and one.nonce in between for one in outbox.open_(session, self.city, FILL)
-            )
+            ours = outbox.newest(session, self.city, self.node.chain_id, sender, between)
+            below = [one for one in outbox.open_(session, self.city) if one.sender == sender and one.nonce in ours]
+        settled = sorted(ours.keys() - {one.nonce for one in below})[:MOST_IN_FLIGHT]
+        lost = [one for one in settled if not client.is_known(self.node, ours[one].hash)]
+        for one in lost:
+            log.warning("%s: the chain took back what was final: nonce %s of %s is sent again", self.city, one, sender)
+            self._broadcast(call, ours[one])
         gaps = [one for one in between if one not in ours][:MOST_IN_FLIGHT]
         for gap in gaps:
             self._fill(call, gap, done)
-        return filling or bool(gaps)
+        return bool(lost or gaps) or any(one.wish.purpose == FILL for one in below)
 
     def _fill(self, call: Call, nonce: int, done: Drained) -> None:
         """Use up a nonce that holds a call up, and nothing else: it pays nothing to its own sender."""
@@ -272,6 +278,7 @@ class Sender:
         fees, count = client.fees(self.node), client.nonce(self.node, sender)
         if self._too_dear(fees):
             return
+        client.confirm(self.node, *([wanted.address] if wanted.address else []))
         made = self._store(call, key, sender, count, gas + gas // 4, fees)
         if made is not None:
             done.sent += 1

@@ -1,9 +1,10 @@
 """Reads what a contract did for good, and makes the ledger follow.
 
 `look` asks a node about one final block: the contract's figures there, and every event up to it since the last look.
-The figures say how many events there must be, so that a node that leaves some out without a word is noticed (`Behind`)
-and nothing is taken from it. `follow` applies a look in the city's writer: deposits are credited, lists go on, payments
-are noted, and last of all the place is moved from which the next look begins. Any step may be repeated.
+The figures say how many events there must be, so that a node that leaves some out without a word is noticed (`Behind`),
+or a chain that took back what was final, and nothing is taken from it. `follow` applies a look in the city's writer:
+deposits are credited, lists go on, payments are noted, and last of all the place is moved from which the next look
+begins. Any step may be repeated.
 
 What the contract did and the ledger never asked for (a proposal that is no list of ours) or undid (a veto) pauses the
 bridge: somebody has to look.
@@ -128,7 +129,7 @@ def _check_complete(seen: Look, bridge: Bridge) -> None:
     if bridge.claimed_minor + claimed != figures.claimed_minor:
         raise Behind("claimed", found_minor=claimed, total_minor=figures.claimed_minor)
     ids = [event.arguments["id"] for event in seen.named("Proposed")]
-    if ids != list(range(bridge.proposals + 1, figures.proposals + 1)):
+    if figures.proposals < bridge.proposals or ids != list(range(bridge.proposals + 1, figures.proposals + 1)):
         raise Behind("proposed", found=len(ids), expected=figures.proposals - bridge.proposals)
 
 

@@ -1,9 +1,13 @@
 """Sealing: every batch under a signed checkpoint, and no signature that would split the log's history."""
 
 import multiprocessing
+import os
 import shutil
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -172,7 +176,7 @@ def test_a_log_that_does_not_lead_to_what_is_anchored_signs_nothing(installation
     with installation.read() as session:
         published.doubt(CITY, 1, tree.root_at(session, CITY, 1))
     installation.grant()
-    assert not published.is_doubted(CITY)
+    assert not published.is_doubted(CITY, 2)
     assert len(installation.leaves()) == 2
 
 
@@ -195,6 +199,113 @@ def test_a_copied_directory_signs_nothing_before_the_chain_was_asked(tmp_path: P
         opened(place).trust(CITY)
         assert opened(place).is_trusted(CITY)
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["differing", "all"])
+def test_a_directory_that_was_copied_over_signs_nothing_before_the_chain_was_asked(
+    sqlite_url: str, tmp_path: Path, whole: bool
+) -> None:
+    """An old copy was put over the files in use, also by a program that leaves alone what does not differ."""
+    made = install(sqlite_url, tmp_path)
+    place = made.writer.published.directory
+    made.grant()
+    Published(place).trust(CITY)
+    an_hour_ago = time.time() - 3_600
+    for path in place.iterdir():
+        os.utime(path, (an_hour_ago, an_hour_ago))
+    Published(place).trust(CITY)
+    shutil.copytree(place, tmp_path / "old")
+    os.utime(tmp_path / "old" / CITY, (an_hour_ago, an_hour_ago))
+    _copy_database(sqlite_url, tmp_path / "old.sqlite")
+    made.grant()
+    assert Published(place).is_trusted(CITY)
+    made.close()
+    _copy_database(f"sqlite:///{tmp_path / 'old.sqlite'}", Path(make_url(sqlite_url).database or ""))
+    _put_over(tmp_path / "old", place, whole=whole)
+    restored = reopen(sqlite_url, tmp_path, made.clock)
+    published = Published(place, has_chain=lambda city: True)
+    writer = Writer(restored.database, restored.keys, published, made.clock)
+    for act in (_grant, _promise):
+        with pytest.raises(LogUnjudged):
+            writer.run(CITY, act)
+    published.trust(CITY)
+    for act in (_promise, _grant):
+        writer.run(CITY, act)
+    assert len(restored.leaves()) == 2
+    assert Published(place).is_trusted(CITY)
+    writer.close()
+    restored.close()
+
+
+def test_a_directory_elsewhere_outlives_a_roll_back(sqlite_url: str, tmp_path: Path) -> None:
+    """`published` may be a link to another disk: then a rolled-back database is known without asking anybody."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "published").symlink_to(tmp_path / "elsewhere")
+    made = install(sqlite_url, tmp_path / "data")
+    made.grant()
+    _copy_database(sqlite_url, tmp_path / "old.sqlite")
+    made.grant()
+    made.close()
+    _copy_database(f"sqlite:///{tmp_path / 'old.sqlite'}", Path(make_url(sqlite_url).database or ""))
+    restored = reopen(sqlite_url, tmp_path / "data", made.clock)
+    with pytest.raises(LogBehindPublished):
+        restored.grant()
+    restored.close()
+
+
+def test_a_process_knows_a_log_that_became_shorter(sqlite_url: str, tmp_path: Path) -> None:
+    """Database and directory were put back under it: it signs nothing until the newer copy is there again."""
+    made = install(sqlite_url, tmp_path)
+    place, file = made.writer.published.directory, Path(make_url(sqlite_url).database or "")
+    idle = Writer(made.database, made.keys, Published(place), made.clock)
+    idle.run(CITY, _grant)
+    made.grant()
+    shutil.copy2(place / CITY, tmp_path / "shown")
+    _copy_database(sqlite_url, tmp_path / "old.sqlite")
+    made.grant()
+    _copy_database(sqlite_url, tmp_path / "newest.sqlite")
+    _copy_database(f"sqlite:///{tmp_path / 'old.sqlite'}", file)
+    with pytest.raises(LogBehindPublished) as refusal:  # the file tells it what others have done
+        idle.run(CITY, _grant)
+    assert (refusal.value.params["shown_size"], refusal.value.params["size"]) == (3, 2)
+    shutil.copy2(tmp_path / "shown", place / CITY)
+    for writer in (idle, made.writer):
+        for act in (_grant, _promise):
+            with pytest.raises(LogBehindPublished):
+                writer.run(CITY, act)
+    _copy_database(f"sqlite:///{tmp_path / 'newest.sqlite'}", file)
+    idle.run(CITY, _grant)
+    made.grant()
+    assert len(made.leaves()) == 5
+    idle.close()
+    made.close()
+
+
+def _copy_database(url: str, to: Path) -> None:
+    """Copy a SQLite database, also over one that is in use."""
+    with closing(sqlite3.connect(make_url(url).database or "")) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+
+
+def _put_over(source: Path, target: Path, *, whole: bool) -> None:
+    """Copy files over others, with their times: each of them, or what differs in size or time (as rsync does)."""
+    for path in source.iterdir():
+        there = target / path.name
+        if whole:
+            shutil.copy2(path, there)
+        elif not there.exists() or _looks(path) != _looks(there):
+            draft = shutil.copy2(path, target / f".{path.name}.new")
+            Path(draft).replace(there)
+
+
+def _looks(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _promise(unit: Unit) -> None:
+    unit.promises = True
 
 
 def _grant(unit: Unit) -> object:

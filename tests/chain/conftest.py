@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.anvil import Anvil
 from tests.chain.evm import Contract, Evm, History
 from tests.chain.gateway import Gateway
-from tests.chain.harbour import CHAIN
+from tests.chain.harbour import CHAIN, Harbour
+from tests.factories import install
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,16 @@ def anvil() -> Iterator[Anvil]:
     node = Anvil(chain_id=CHAIN)
     yield node
     node.stop()
+
+
+@pytest.fixture
+def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
+    """A city with a fresh token, on SQLite; the node forgets it afterwards."""
+    snapshot = anvil.rpc("evm_snapshot")
+    made = Harbour.build(anvil, install(sqlite_url, tmp_path))
+    yield made
+    made.city.close()
+    anvil.rpc("evm_revert", snapshot)
 
 
 @pytest.fixture

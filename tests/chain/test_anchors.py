@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,9 @@ from ledger.book.seal import LogBehindPublished
 from ledger.chain import anchors, client, outbox
 from ledger.chain.anchors import AnchorsMissing, LogBehindAnchor, SplitView
 from ledger.chain.keys import address_of
-from tests.anvil import Anvil
 from tests.chain.gateway import Gateway
 from tests.chain.harbour import CHAIN, Harbour
-from tests.factories import CITY, install, reopen
-
-
-@pytest.fixture
-def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
-    """A city with a fresh token."""
-    snapshot = anvil.rpc("evm_snapshot")
-    city = install(sqlite_url, tmp_path)
-    made = Harbour.build(anvil, city)
-    yield made
-    made.city.close()
-    anvil.rpc("evm_revert", snapshot)
+from tests.factories import CITY, reopen
 
 
 def _finish(harbour: Harbour) -> None:

@@ -249,6 +249,33 @@ def test_what_the_contract_refuses_is_listed_anew(site: Site) -> None:
     assert states == ["active", "failed"]
 
 
+def test_a_period_that_is_used_up_fills_no_log(site: Site) -> None:
+    """What is beyond the contract's increase waits for the next period, is listed a few times a day, and is claimed."""
+    site.crossing.city.give(f"learner:{site.crossing.learners['ann']}", INCREASE)
+    site.withdraw("ann", INCREASE)
+    site.list_all()
+    seq = site.withdraw("ann", 500)
+    site.anchor()
+    site.settle()
+    site.deliver()
+    site.settle()
+    assert site.deliver().reverted == 1
+    site.run()
+    size = site.crossing.size
+    for _ in range(6):
+        site.anvil.sleep(bridging.RETRY.seconds)
+        site.anchor()
+        site.settle()
+        site.deliver()
+    assert (site.crossing.size, site.crossing.state("ann", seq)) == (size, "rooted")
+    site.anvil.sleep(7 * 86_400)
+    site.list_all()
+    assert site.crossing.state("ann", seq) == "active"
+    site.claim("ann")
+    site.settle()
+    assert (site.crossing.state("ann", seq), site.on_chain("ann")) == ("claimed", INCREASE + 500)
+
+
 def test_nothing_is_claimable_before_its_delay(site: Site) -> None:
     """The activation is staged only when the delay is over."""
     site.withdraw("ann", 500)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ from tests.anvil import Anvil
 from tests.chain.gateway import LOSE_ANSWER, LOSE_QUESTION, Gateway, error
 from tests.chain.harbour import GWEI, Harbour
 from tests.factories import install
-
-
-@pytest.fixture
-def harbour(anvil: Anvil, sqlite_url: str, tmp_path: Path) -> Iterator[Harbour]:
-    """A city with a fresh token, on SQLite."""
-    snapshot = anvil.rpc("evm_snapshot")
-    city = install(sqlite_url, tmp_path)
-    yield Harbour.build(anvil, city)
-    city.close()
-    anvil.rpc("evm_revert", snapshot)
 
 
 class Killed(BaseException):
@@ -274,6 +263,28 @@ def test_a_gap_is_left_to_the_machine_that_has_the_key(harbour: Harbour, caplog:
     assert "its key is not here" in caplog.text
     harbour.settle()
     assert harbour.call("a").state == outbox.DONE
+
+
+def test_no_nonce_is_taken_from_the_pending_count(harbour: Harbour, gateway: Gateway) -> None:
+    """What a node holds as pending is raced for by all who ask: it is not asked for; a false count changes nothing."""
+    harbour.url = gateway.url
+    asked: list[Any] = []
+
+    def lie(question: dict[str, Any]) -> Any:
+        if "pending" not in question["params"]:
+            return None
+        asked.append(question)
+        return {"jsonrpc": "2.0", "id": question["id"], "result": hex(99)}
+
+    gateway.rule = lie
+    with harbour.anvil.mining_stopped():
+        for number in range(3):
+            harbour.wish(str(number), "changeDefaultAdminDelay", 100 + number, role="admin")
+            harbour.drain()
+    harbour.settle()
+    first = harbour.nonce("admin") - 3
+    assert [harbour.call(str(number)).nonce for number in range(3)] == [first, first + 1, first + 2]
+    assert asked == []
 
 
 def test_a_lagging_node_moves_no_nonce_back(harbour: Harbour, gateway: Gateway) -> None:

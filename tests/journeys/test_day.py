@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-import uuid
 import venv
 import zipfile
 from collections.abc import Callable
@@ -14,23 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import ROOT, Deployment, Server
+from tests.journeys.day import HOME, client, created, live
+from tests.servers import ROOT, Deployment
 
-HOME = "/v1/cities/khon-kaen"
 VERIFIER_NEEDS = ("cryptography", "cffi", "_cffi_backend", "pycparser")
-
-
-def client(server: Server, token: str | None = None) -> httpx.Client:
-    """An API client of the home city."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=server.url + HOME, headers=headers, timeout=30)
-
-
-def created(response: httpx.Response) -> dict[str, object]:
-    """The body of an answer that must be a success."""
-    assert response.status_code in (200, 201), response.text
-    body: dict[str, object] = response.json()
-    return body
 
 
 @pytest.fixture
@@ -56,34 +42,7 @@ def test_a_day_from_the_stewards_desk_to_the_auditors_laptop(
     steward = deployment.token("steward", "--role", "treasurer")
     till = deployment.token("shop", "--shop", "sample-som-tam")
     server = deployment.serve()
-    desk, shop = client(server, steward), client(server, till)
-
-    place = created(desk.get("/places"))["items"][0]["id"]  # type: ignore[index]
-    activity = created(
-        desk.post("/activities", json={"place": place, "name_th": "ลองเรียน", "name_en": "Try", "amount_minor": 700})
-    )
-    fund = {"kind": "fund", "activity": activity["id"], "amount_minor": 7_000}
-    created(desk.post("/entries", json=fund))
-    code = created(desk.get(f"/activities/{activity['id']}/code"))["code"]
-
-    joined = created(client(server).post("/learners"))
-    learner = client(server, str(joined["token"]))
-    key = {"Idempotency-Key": str(uuid.uuid4())}
-    first = learner.post("/check-ins", json={"code": code}, headers=key)
-    assert created(first)["amount_minor"] == 700
-    again = learner.post("/check-ins", json={"code": code}, headers=key)
-    assert (again.json(), again.headers["Idempotent-Replay"]) == (first.json(), "true")
-    assert learner.post("/check-ins", json={"code": code}).json()["code"] == "already_checked_in"
-
-    offer = created(client(server).get("/promotions?shop=sample-som-tam"))["items"][0]  # type: ignore[index]
-    reserved = created(learner.post("/redemptions", json={"promotion": offer["id"]}))
-    found = created(shop.get("/redemptions", params={"code": str(reserved["code"])}))
-    assert found["amount_minor"] == offer["price_minor"]
-    confirmed = created(shop.post(f"/redemptions/{found['id']}/confirm"))
-    assert confirmed["state"] == "confirmed"
-    seen = created(learner.get(f"/redemptions/{reserved['id']}"))
-    assert seen["state"] == "confirmed"
-
+    live(server, steward, till)
     archive = tmp_path / "export.zip"
     archive.write_bytes(client(server).get("/export").content)
     with zipfile.ZipFile(archive) as unpacked:

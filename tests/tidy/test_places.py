@@ -36,6 +36,8 @@ REGISTRIES = tuple(
 INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX",
                    "NPM_CONFIG_REGISTRY", "npm_config_registry")  # fmt: skip
 
+NAMED_TEST = re.compile(r"`([a-z]+/test_\w+)::(test_\w+)`")
+
 MACHINE_PATH = re.compile(r"(?<![\w.:~/$}-])/(?:work|root|home)/")
 
 
@@ -64,6 +66,18 @@ def test_no_file_names_a_path_of_the_machine_it_was_made_on() -> None:
 def test_the_path_rule_knows_one_when_it_sees_it(line: str, *, is_path: bool) -> None:
     """Absolute paths are found; parts of longer ones are not."""
     assert bool(MACHINE_PATH.search(line)) is is_path
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    """`folder/test_module::test_name`, below `tests/`; who looks one up finds it."""
+    named = [(path, found) for path in under("docs", suffix=".md") for found in NAMED_TEST.findall(text(path))]
+    assert named
+    missing = [
+        f"{path}: {module}::{name}"
+        for path, (module, name) in named
+        if not (ROOT / "tests" / f"{module}.py").is_file() or f"def {name}(" not in text(Path("tests", f"{module}.py"))
+    ]
+    assert missing == []
 
 
 def test_no_lock_of_another_kind_is_kept() -> None:

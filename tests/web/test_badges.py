@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+import httpx
+
 from ledger.chain import badges, deployment, outbox
 from ledger.chain.artifacts import artifact
 from ledger.chain.deployment import Deployment
 from ledger.proof.encoding import canonical
 from ledger.proof.merkle import leaf_hash
 from tests.chain.crossing import CHAIN, TOKEN
+from tests.chain.gateway import Gateway
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
-from tests.web.test_chain import WALLET, build, link
+from tests.web.test_chain import WALLET, activate, build, link, ticket, withdraw
 from tests.web.visitor import Form
 
 BADGES = "0x" + "b0" * 20
 
 
-def with_badges(town: Town) -> None:
-    """Give the town a bridge and a contract for badges."""
+def with_badges(town: Town, rpc: str = "http://127.0.0.1:1") -> None:
+    """Give the town a bridge and a contract for badges, on a chain whose node nobody should ask."""
     build(town)
     contracts = [deployment.Contract(address, "0x" + "0" * 64, 1) for address in (TOKEN, BADGES)]
     installation = town.app.extensions["kgo"].installation
-    deployment.save(installation.settings, Deployment(CITY, "http://127.0.0.1:1", CHAIN, contracts[0], contracts[1]))
+    deployment.save(installation.settings, Deployment(CITY, rpc, CHAIN, contracts[0], contracts[1]))
     installation.writer.published.trust(CITY)  # as if the chain had been asked
+
+
+def test_no_request_asks_a_node(town: Town) -> None:
+    """Linking, withdrawing, claiming, tickets, badges, the audit: all that is wanted of a chain waits for the jobs."""
+    asked: list[object] = []
+
+    def note(question: object) -> bytes:
+        asked.append(question)
+        return b"{}"
+
+    node = Gateway("http://127.0.0.1:1")
+    node.rule = note
+    with_badges(town, node.url)
+    steward, learner = town.worker({"steward", "treasurer"}), town.learner()
+    link(learner)
+    steward.send(steward.get(f"{HOME}/steward/activities/walk").form("/badge"))
+    learner.send(learner.get(f"{HOME}/chain").form("/badges/walk"))
+    withdraw(learner)
+    activate(town)
+    learner.send(learner.get(f"{HOME}/chain").form("/chain/claim"))
+    ticket(learner)
+    assert learner.get(f"{HOME}/audit/").status == 200
+    with town.installation.read() as session:
+        assert {one.wish.purpose for one in outbox.open_(session, CITY)} == {"badge", "bridge"}
+    assert asked == []
+    httpx.post(node.url, json={})
+    assert asked == [{}]
+    node.close()
 
 
 def test_an_activity_awards_a_badge_to_who_was_there_and_asks(town: Town) -> None:
