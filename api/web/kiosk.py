@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from api.services import services
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, web
-from api.web.words import N_, clock, say, when
+from api.web.words import N_, clock, ngettext, say, when
 from ledger.book import cities
 from ledger.people.roles import STEWARD
 from ledger.programme import activities, attendance, codes, posters
@@ -74,7 +74,7 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
 
 
 def _seats(left: int) -> str:
-    return say(N_("{left} seats left"), left=left) if left > 0 else say(N_("All seats are taken"))
+    return ngettext("{count} seat left", "{count} seats left", left) if left > 0 else say(N_("All seats are taken"))
 
 
 def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
@@ -88,7 +88,9 @@ def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
     latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
     return {
         "closed": "",
-        "arrivals": say(N_("{count} have arrived"), count=count) if count else say(N_("Be the first to arrive")),
+        "arrivals": ngettext("{count} has arrived", "{count} have arrived", count)
+        if count
+        else say(N_("Be the first to arrive")),
         "seats": "" if seats is None else _seats(seats - count),
         "latest": [clock(at) for at in latest],
     }

@@ -91,6 +91,20 @@ def say(msgid: str, **params: Any) -> str:
     return _UNKNOWN_WORD.sub(BREAK_HERE, services().catalogue.text(speech(), msgid, **params))
 
 
+def ngettext(one: str, many: str, count: int, **params: Any) -> str:
+    """A message that counts, in the language of the page; `{count}` in it is the number, with thousands grouped.
+
+    Args:
+        one: the message for 1, in English; the catalogues know it by this.
+        many: for any other number, in English; the catalogues know it, and it stands here for who reads the page.
+        count: the number.
+        params: what else the message names.
+    """
+    if "{count}" not in one + many:
+        raise ValueError(f"{one!r} does not count")
+    return say(one, count=f"{count:,}", **params)
+
+
 def flowing(text: str) -> str:
     """A sentence that was not made for a page: amounts, dates and times in it stay on one line."""
     return _UNKNOWN_WORD.sub(BREAK_HERE, _TIGHT.sub(NO_BREAK, text))

@@ -117,7 +117,7 @@ def test_seats_and_arrivals_are_told_until_it_closes(site: Site) -> None:
     page = site.worker("--role", "kiosk", "--activity", "small", language="en").page
     expect(page.locator("#seats")).to_have_text("2 seats left")
     expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
-    expect(page.locator("#seats")).to_have_text("1 seats left")
+    expect(page.locator("#seats")).to_have_text("1 seat left")
     expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
     expect(page.locator("#seats")).to_have_text("All seats are taken")
     expect(page.locator("#latest")).to_have_text(re.compile(r"\d\d:\d\d · \d\d:\d\d"))
