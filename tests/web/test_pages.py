@@ -11,6 +11,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from api import problems
+from api.app import MAX_BODY_BYTES
 from api.i18n import LANGUAGES, Catalogue
 from api.web import landing, words
 from ledger.errors import LedgerError, OutcomeUnknown, Overloaded, Refused
@@ -171,6 +172,26 @@ def test_what_was_not_done_can_be_asked_for_again(town: Town) -> None:
     assert not shown(town, Overloaded(), method="POST", data={"amount": "3"}).forms, (
         "without a key it might count twice"
     )
+
+
+def test_refusals_speak_to_people(town: Town) -> None:
+    """What is another's, what is too large, what is not there: no word of bodies or methods, and a way on that fits."""
+    own, other = town.learner(), town.learner()
+    address = reserve(own).address + "?lang=en"
+    page = other.get(address)
+    assert page.status == 403
+    assert "Not in this wallet" in page.text
+    assert "No wallet on this phone yet" not in page.text
+    assert "No wallet on this phone yet" in town.visitor().get(address).text
+    lost = other.get(f"{HOME}/promotions/none?lang=en")
+    assert (lost.status, "There is no promotion" in lost.text) == (404, True)
+    assert lost.links.index(f"{HOME}/promotions", 3) < lost.links.index(f"{HOME}/wallet", 3)
+    form = other.get(f"{HOME}/recover?lang=en").form()
+    form.fields["recovery_code"] = "x" * (MAX_BODY_BYTES + 1)
+    large = other.send(form)
+    assert large.status == 413
+    assert "Too large to send" in large.text
+    assert "body is" not in large.text
 
 
 def extracted() -> set[str | tuple[str, ...]]:
