@@ -10,7 +10,7 @@ Everything here is pure after loading: the language, the zone and the currency a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -31,6 +31,10 @@ BUDDHIST_YEARS_FROM = 2400
 """Nobody plans for the CE years from here on: whoever types such a year counts from the Buddha's passing."""
 
 
+COUNTED = ("count", "limit", "retry_after_seconds")
+"""The parameters by which a message with two forms chooses: pages count `{count}`, refusals state these facts."""
+
+
 class _Params(dict[str, Any]):
     """Parameters of a message; one that is missing shows as a dash instead of breaking the answer."""
 
@@ -40,15 +44,27 @@ class _Params(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All messages of all languages: `{language: {msgid: text}}`."""
+    """All messages of all languages: `{language: {msgid: text}}`.
+
+    Attributes:
+        messages: a text for each message; of one that counts, the text for many.
+        singular: the other text of messages that count, for the number 1. Thai has one form for all numbers.
+    """
 
     messages: Mapping[str, Mapping[str, str]]
+    singular: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
     @cache
     def load(cls, directory: Path = TRANSLATIONS) -> Catalogue:
         """Read every `.po` file below a directory of languages, once per process."""
-        return cls({language: _read(directory / language / "LC_MESSAGES") for language in LANGUAGES})
+        read = {language: _read(language, directory / language / "LC_MESSAGES") for language in LANGUAGES}
+        messages = {language: {msgid: forms[-1] for msgid, forms in found.items()} for language, found in read.items()}
+        singular = {
+            language: {msgid: forms[0] for msgid, forms in found.items() if len(forms) > 1}
+            for language, found in read.items()
+        }
+        return cls(messages, singular)
 
     def has(self, language: str, msgid: str) -> bool:
         """Whether the catalogue of a language has its own text for a message."""
@@ -60,18 +76,24 @@ class Catalogue:
         return named <= params.keys()
 
     def text(self, language: str, msgid: str, **params: Any) -> str:
-        """The message in a language, its named parameters filled in."""
+        """The message in a language, its named parameters filled in; the number that it counts is `COUNTED` in it."""
         found = self.messages[language].get(msgid, msgid)
+        one = self.singular.get(language, {}).get(msgid)
+        if one is not None and any(params.get(name) in (1, "1") for name in COUNTED):
+            found = one
         return found.format_map(_Params(params)) if "{" in found else found
 
 
-def _read(directory: Path) -> dict[str, str]:
-    messages: dict[str, str] = {}
+def _read(language: str, directory: Path) -> dict[str, tuple[str, ...]]:
+    """The forms of each message: one, or the singular and the plural."""
+    messages: dict[str, tuple[str, ...]] = {}
     for path in sorted(directory.glob("*.po")):
         with path.open("rb") as file:
-            for message in read_po(file):
-                if message.id and isinstance(message.id, str) and message.string and not message.fuzzy:
-                    messages[message.id] = str(message.string)
+            for message in read_po(file, locale=language):
+                msgid, text = message.id, message.string
+                forms = (text,) if isinstance(text, str) else tuple(text or ("",))
+                if msgid and all(forms) and not message.fuzzy:
+                    messages[msgid if isinstance(msgid, str) else msgid[0]] = forms
     return messages
 
 

@@ -162,6 +162,7 @@ def context() -> dict[str, Any]:
     known = hasattr(visit, "principal") and g.get("door") in ("shop", "desk")
     return {
         "_": say,
+        "ngettext": words.ngettext,
         "static": shell.static,
         "new_key": shell.new_key,
         "ways": _ways(visit),

@@ -11,7 +11,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from flask import Response, request
+from flask import Response, make_response, request
 from sqlalchemy.orm import Session
 
 from api import auth
@@ -24,8 +24,11 @@ from ledger.people import learners
 from ledger.people.roles import LEARNER, Principal
 from ledger.programme import activities, attendance, checkins, codes, posters
 from ledger.programme.checkins import CheckIn
+from ledger.values import random_id
 
 WELCOME_LIFETIME = timedelta(days=7)
+TICKET_LIFETIME = timedelta(days=1)
+TICKET_LENGTH = 26
 
 
 def city_of_code(session: Session, code: str) -> str:
@@ -49,7 +52,10 @@ def code(visit: Visit, code: str) -> Answer:
     learner = visit.learner.signed_in
     if look.expired and not learner:
         raise Refused("code_expired")
-    return render("learner/code.html", code=look.code, activity=look.activity, turn=look.turn, learner=learner)
+    view = look.activity
+    pays = learner or ((view.is_open or look.turn is not None) and view.is_funded)
+    shown = render("learner/code.html", code=look.code, activity=view, turn=look.turn, learner=learner, pays=pays)
+    return with_ticket(visit, shown)
 
 
 @web.post("/q/<code>")
@@ -71,16 +77,56 @@ def claim(visit: Visit, code: str) -> Answer:
 
 
 def _join_and_claim(visit: Visit, command: CheckIn) -> Response:
+    mine = ticket(visit)
+
     def run(unit: Unit) -> str:
-        joined = learners.join(unit)
+        joined = learners.join(unit, mine)
         unit.session.flush()
         unit.flush()
         principal = Principal(unit.city.id, frozenset({LEARNER}), joined.learner)
         entry = checkins.record(unit, principal, command).entry
         return json.dumps({"token": joined.token, "recovery": joined.recovery_code, "entry": entry})
 
-    made = json.loads(visit.write(run, Principal.anonymous(visit.city.id)))
+    try:
+        made = json.loads(visit.write(run, Principal.anonymous(visit.city.id)))
+    except Refused as refusal:
+        if refusal.code != "already_checked_in":
+            raise
+        # Another tab of this browser was faster: its wallet is ours.
+        made = json.loads(visit.write(lambda unit: joined(learners.join(unit, mine)), keyed=False))
+        return welcome(visit, made, see(visit.address("received", entry=refusal.params["entry"], again=1)))
     return welcome(visit, made, see(visit.address("received", entry=made["entry"])))
+
+
+def joined(fresh: learners.Joined) -> str:
+    """What a command that joins gives to `welcome`."""
+    return json.dumps({"token": fresh.token, "recovery": fresh.recovery_code})
+
+
+def ticket(visit: Visit) -> str | None:
+    """The secret by which two taps of one browser come to one wallet; None for a browser that shows none."""
+    kept = request.cookies.get(_ticket_cookie(visit), "")
+    return kept if len(kept) == TICKET_LENGTH and kept.isalnum() and kept.isascii() else None
+
+
+def with_ticket(visit: Visit, shown: str) -> Response:
+    """A page that offers a newcomer to join, with the ticket for it; tabs that are open already keep theirs."""
+    response = make_response(shown)
+    if not visit.learner.signed_in and ticket(visit) is None:
+        response.set_cookie(
+            _ticket_cookie(visit),
+            random_id(),
+            max_age=TICKET_LIFETIME,
+            httponly=True,
+            samesite="Lax",
+            secure=services().secure,
+            path="/",
+        )
+    return response
+
+
+def _ticket_cookie(visit: Visit) -> str:
+    return f"joining.{visit.city.id}"
 
 
 def welcome(visit: Visit, made: dict[str, Any], response: Response) -> Response:
@@ -90,6 +136,7 @@ def welcome(visit: Visit, made: dict[str, Any], response: Response) -> Response:
     beside it, and goes away with the button "I have written it down".
     """
     auth.sign_in(response, auth.LEARNER, visit.city.id, made["token"])
+    response.delete_cookie(_ticket_cookie(visit), path="/")
     response.set_cookie(
         welcome_cookie(visit),
         made["recovery"],

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from api.services import services
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, web
-from api.web.words import N_, clock, say, when
+from api.web.words import N_, clock, ngettext, say, when
 from ledger.book import cities
 from ledger.people.roles import STEWARD
 from ledger.programme import activities, attendance, codes, posters
@@ -73,22 +73,23 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
     return attendance.in_session(visit.session, visit.city.id, view.id, view.window.session)
 
 
-def _seats(left: int) -> str:
-    return say(N_("{left} seats left"), left=left) if left > 0 else say(N_("All seats are taken"))
-
-
 def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
-    """What the screen says of those who came: a sentence, seats left, the latest times; or that it is closed."""
+    """What the screen says of those who came: a sentence, seats left, the latest times; or why there is no symbol.
+
+    Where no seat is left a symbol would call people to a refusal.
+    """
     if view.window is None:
         shut = say(N_("Not open just now"))
         opening = f"{shut}\n{when(view)}" if view.next_opens_at or view.daily_from else shut
         return {"closed": opening, "arrivals": shut, "seats": "", "latest": []}
     count, city = arrivals_of(visit, view), visit.city.id
-    seats = view.window.seats
+    left = None if view.window.seats is None else view.window.seats - count
     latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
     return {
-        "closed": "",
-        "arrivals": say(N_("{count} have arrived"), count=count) if count else say(N_("Be the first to arrive")),
-        "seats": "" if seats is None else _seats(seats - count),
+        "closed": say(N_("All seats are taken")) if left is not None and left <= 0 else "",
+        "arrivals": ngettext("{count} has arrived", "{count} have arrived", count)
+        if count
+        else say(N_("Be the first to arrive")),
+        "seats": ngettext("{count} seat left", "{count} seats left", left) if left is not None and left > 0 else "",
         "latest": [clock(at) for at in latest],
     }

@@ -11,6 +11,7 @@ from api import auth, problems
 from api.problems import Problem
 from api.services import CityFacts, services
 from api.web import words
+from api.web.checkins import with_ticket
 from api.web.shell import Answer, Visit, language, page, render, says, see, web
 from api.web.words import N_, say
 from ledger.book import cities
@@ -198,10 +199,26 @@ PLAINLY = {
     "idempotency_conflict": N_("Open the page again and fill it in anew."),
     "outcome_unknown": N_("It is not known yet whether this was done. Send it once more; it will not count twice."),
     "method_not_allowed": N_("This page cannot be opened by itself. Go back and begin again."),
+    "body_too_large": N_("What you sent is larger than 1 MB. Choose a smaller picture or file and send it again."),
+    "bad_request": N_("What arrived here could not be read. Go back and begin again."),
+    "budget_exhausted.activity": N_(
+        "The tokens of this activity are used up for now. Tell the organiser, and scan again later."
+    ),
+    "forbidden.wallet": N_("This belongs to another wallet, so it is not shown here."),
 }
-"""What people read of the refusals whose own words are for programs."""
+"""What people read of the refusals whose own words are for programs, by code or by code and reason."""
 
-TITLES = {"method_not_allowed": N_("Begin again"), "idempotency_conflict": N_("Begin again")}
+TITLES = {
+    "method_not_allowed": N_("Begin again"),
+    "idempotency_conflict": N_("Begin again"),
+    "bad_request": N_("Begin again"),
+    "body_too_large": N_("Too large to send"),
+    "not_found.page": N_("There is no such page"),
+    "forbidden.wallet": N_("Not in this wallet"),
+    "cap_reached.seats": N_("All seats are taken"),
+    "activity_closed.not_open_yet": N_("Not open yet"),
+    "activity_closed.over": N_("It is over"),
+}
 """And above them."""
 
 SIGNS = {
@@ -221,10 +238,12 @@ SIGNS = {
     "limit_reached": "check",
     "redemption_ended": "check",
     "cap_reached": "check",
+    "cap_reached.seats": "people",
+    "activity_closed.not_open_yet": "clock",
     "forbidden": "lock",
     "overloaded": "people",
 }
-"""The sign of icons.svg beside a refusal; `warn` for the rest."""
+"""The sign of icons.svg beside a refusal, by code or by code and reason; `warn` for the rest."""
 
 
 WORTH_ANOTHER_TRY = {"internal_error", "overloaded", "outcome_unknown"}
@@ -237,8 +256,9 @@ ABOUT_PROMOTIONS = {
     "limit_reached",
     "redemption_ended",
     "redemption_expired",
+    "not_found.promotion",
 }
-"""Refusals after which a learner looks for another promotion rather than for an activity."""
+"""Refusals, by code or by code and reason, after which a learner looks for another promotion."""
 
 DONE_IN_THE_WALLET = {("cap_reached", "unsecured"), ("limit_reached", "pending")}
 """Code and reason of refusals whose remedy, a recovery code or a reservation to cancel, is there."""
@@ -249,9 +269,11 @@ def show_refusal(error: LedgerError) -> Answer:
     visit: Visit | None = g.get("visit")
     if visit is not None and error.code in ("unauthenticated", "forbidden") and error.reason != "cross_site":
         door = g.get("door")
-        if door == "wallet":
-            return render("learner/no_wallet.html"), 200 if request.method == "GET" else 401
-        if door:
+        if door == "wallet" and not visit.learner.signed_in:
+            shown = with_ticket(visit, render("learner/no_wallet.html"))
+            shown.status_code = 200 if request.method == "GET" else 401
+            return shown
+        if door and door != "wallet":
             return render("staff_only.html", kind=door), problems.PROBLEMS[error.code]
     if visit is not None:
         visit.close()
@@ -261,19 +283,25 @@ def show_refusal(error: LedgerError) -> Answer:
 
 def show_problem(problem: Problem) -> str:
     """A problem as a page."""
-    speech = language()
-    plainly = PLAINLY.get(problem.code)
+    speech, case = language(), _case(problem)
+    title, plainly = (said.get(case, said.get(problem.code)) for said in (TITLES, PLAINLY))
     return render(
         "problem.html",
         problem={
-            "title": say(TITLES[problem.code]) if problem.code in TITLES else problem.titles[speech],
+            "title": say(title) if title else problem.titles[speech],
             "detail": say(plainly) if plainly else words.flowing(problem.messages[speech]),
-            "sign": SIGNS.get(problem.code, "warn"),
+            "sign": SIGNS.get(case, SIGNS.get(problem.code, "warn")),
             "code": problem.code,
             "steps": _steps(g.get("visit"), problem),
             "again": _again() if problem.code in WORTH_ANOTHER_TRY else None,
         },
     )
+
+
+def _case(problem: Problem) -> str:
+    """The code of a problem with what is special about it: `cap_reached.seats`, `not_found.promotion`."""
+    usual = {"not_found": "page", "budget_exhausted": "activity", "forbidden": g.get("door")}
+    return f"{problem.code}.{problem.reason or problem.facts.get('kind') or usual.get(problem.code)}"
 
 
 def show_lost(problem: Problem) -> str:
@@ -319,7 +347,7 @@ def _steps(visit: Visit | None, problem: Problem) -> list[Step]:
     if (request.endpoint or "").startswith("web.audit_"):
         return [Step(visit.address("audit_home"), say(N_("Public log")))]
     steps = [Step(visit.address("whats_on"), say(N_("See what's on")))]
-    if problem.code in ABOUT_PROMOTIONS:
+    if {problem.code, _case(problem)} & ABOUT_PROMOTIONS:
         steps = [Step(visit.address("promotions"), say(N_("See the promotions")))]
     if visit.learner.signed_in:
         first = (problem.code, problem.reason) in DONE_IN_THE_WALLET

@@ -11,7 +11,7 @@ from flask import request
 
 from api import auth
 from api.web import near
-from api.web.checkins import secrets_of, welcome, welcome_cookie
+from api.web.checkins import joined, secrets_of, ticket, welcome, welcome_cookie
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, asked_whole, kept, page, render, says, see, web
 from api.web.words import N_, Line, date_of, name, statement_lines
@@ -198,11 +198,8 @@ def join(visit: Visit) -> Answer:
     if visit.learner.signed_in:
         return see(visit.address("wallet"))
 
-    def run(unit: Unit) -> str:
-        joined = learners.join(unit)
-        return json.dumps({"token": joined.token, "recovery": joined.recovery_code})
-
-    made = json.loads(visit.write(run, Principal.anonymous(visit.city.id)))
+    mine = ticket(visit)
+    made = json.loads(visit.write(lambda unit: joined(learners.join(unit, mine)), Principal.anonymous(visit.city.id)))
     return welcome(visit, made, see(visit.address("wallet"), done="joined"))
 
 

@@ -14,7 +14,7 @@ from flask import g, request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_, clock, field, say
+from api.web.words import N_, clock, field, ngettext, say
 from ledger.book import accounts
 from ledger.book.unit import Unit
 from ledger.commerce import receipts, redemptions, shops
@@ -68,8 +68,11 @@ def till_find(visit: Visit) -> Answer:
             return see(visit.address("till_redemption", redemption_id=refusal.params["id"], late=1))
         return _till(visit, _under_code(form, refusal)), 422
     if found.startswith("-"):
-        text = N_("No reservation has these digits. Look at the customer's screen again; {count} more tries.")
-        form.errors["code"] = say(text, count=found[1:])
+        form.errors["code"] = ngettext(
+            "No reservation has these digits. Look at the customer's screen again; {count} more try.",
+            "No reservation has these digits. Look at the customer's screen again; {count} more tries.",
+            int(found[1:]),
+        )
         return _till(visit, form), 404
     return see(visit.address("till_redemption", redemption_id=found))
 

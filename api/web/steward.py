@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from api.web import figures
 from api.web.shell import Visit, page, render, web
-from api.web.words import N_, name, say
+from api.web.words import N_, name, ngettext, say
 from ledger.commerce import shops, trading
 from ledger.programme import activities, airdrop_reports
 from ledger.programme.views import ActivityView
@@ -101,13 +101,21 @@ def _steps(visit: Visit, totals: figures.Totals, views: list[ActivityView]) -> l
         at = visit.address("steward_activity", activity_id=poor.id)
         fund_links.append(_link(at, say(N_("Fund “{activity}”"), activity=name(poor))))
     fund_links.append(_link(visit.address("treasury"), say(N_("Treasury"))))
-    text = say(N_("{count} activities can pay rewards."), count=len(funded)) if funded else say(N_("No budget yet."))
+    text = (
+        ngettext("{count} activity can pay rewards.", "{count} activities can pay rewards.", len(funded))
+        if funded
+        else say(N_("No budget yet."))
+    )
     steps.append(Step(say(N_("Fund an activity")), text, bool(funded), fund_links))
     open_links = [_link(visit.address("activity_new"), say(N_("New activity")))]
     if closed is not None:
         at = visit.address("steward_activity", activity_id=closed.id)
         open_links.insert(0, _link(at, say(N_("Open “{activity}”"), activity=name(closed))))
-    text = say(N_("{count} are open and funded now."), count=len(running)) if running else say(N_("None is open now."))
+    text = (
+        ngettext("{count} is open and funded now.", "{count} are open and funded now.", len(running))
+        if running
+        else say(N_("None is open now."))
+    )
     steps.append(Step(say(N_("Open a session")), text, bool(running), open_links))
     show_links = [_show_link(visit, one) for one in running[:4]]
     text = say(N_("Learners scan it with the phone's own camera."))

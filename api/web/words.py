@@ -23,7 +23,7 @@ from ledger.book.statements import StatementLine
 from ledger.commerce import phones, promotions, shops
 from ledger.errors import NotFound
 from ledger.programme import activities
-from ledger.programme.views import ActivityView
+from ledger.programme.views import CLOSED, ActivityView
 from ledger.values import to_milliseconds
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -89,6 +89,20 @@ def speech() -> str:
 def say(msgid: str, **params: Any) -> str:
     """A message in the language of the page."""
     return _UNKNOWN_WORD.sub(BREAK_HERE, services().catalogue.text(speech(), msgid, **params))
+
+
+def ngettext(one: str, many: str, count: int, **params: Any) -> str:
+    """A message that counts, in the language of the page; `{count}` in it is the number, with thousands grouped.
+
+    Args:
+        one: the message for 1, in English; the catalogues know it by this.
+        many: for any other number, in English; the catalogues know it, and it stands here for who reads the page.
+        count: the number.
+        params: what else the message names.
+    """
+    if "{count}" not in one + many:
+        raise ValueError(f"{one!r} does not count")
+    return say(one, count=f"{count:,}", **params)
 
 
 def flowing(text: str) -> str:
@@ -221,6 +235,8 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
                 closing = closing.replace("00:00", "24:00")
             return say(N_("today until {time}"), time=closing)
         return say(N_("until {at}"), at=whole(i18n.date_time(speech(), end, zone)))
+    if activity.state == CLOSED:
+        return say(N_("over"))
     if activity.daily_from and activity.daily_until:
         return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
     if activity.next_opens_at is not None:

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -25,10 +25,14 @@ from ledger.db import Base, Instant
 from ledger.errors import NotFound, ValidationFailed
 from ledger.people import tokens
 from ledger.people.roles import LEARNER
+from ledger.proof.encoding import base32_lower
 from ledger.values import random_id
 
 RECOVERY_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RECOVERY_LENGTH = 16
+JOINING = timedelta(minutes=10)
+"""For this long after a learner began does the same ticket lead to them."""
+
 _AS_READ = str.maketrans({"O": "0", "I": "1", "L": "1", " ": None, "-": None})
 
 
@@ -63,10 +67,21 @@ def account_of(learner_id: str) -> str:
     return f"learner:{learner_id}"
 
 
-def join(unit: Unit) -> Joined:
-    """Begin a learner: id, account, recovery code, and a sign-in for the device that asks."""
-    learner_id = random_id()
-    code = "".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(RECOVERY_LENGTH))
+def join(unit: Unit, ticket: str | None = None) -> Joined:
+    """Begin a learner: id, account, recovery code, and a sign-in for the device that asks.
+
+    Args:
+        unit: the unit of work.
+        ticket: a secret of the browser that asks. Id and recovery code are drawn from it under a key of the city, so
+            that a browser which asks twice at once, from two tabs, gets one learner and two sign-ins of theirs. It
+            finds nobody whose code is kept already, or who began longer than `JOINING` ago.
+    """
+    learner_id, code = _drawn(unit, ticket) if ticket else _random()
+    begun = unit.session.get(Learner, (unit.city.id, learner_id)) if ticket else None
+    if begun is not None:
+        if begun.secured_at is None and unit.now - begun.created_at < JOINING:
+            return _signed_in(unit, learner_id, code)
+        learner_id, code = _random()
     unit.session.add(
         Learner(
             city=unit.city.id,
@@ -77,6 +92,18 @@ def join(unit: Unit) -> Joined:
     )
     accounts.open_account(unit, account_of(learner_id))
     return _signed_in(unit, learner_id, code)
+
+
+def _random() -> tuple[str, str]:
+    return random_id(), "".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(RECOVERY_LENGTH))
+
+
+def _drawn(unit: Unit, ticket: str) -> tuple[str, str]:
+    """The id and the recovery code of whoever begins with a ticket: 128 and 80 bits that only the city can draw."""
+    drawn = hmac.digest(unit.keys.derive("joining"), ticket.encode(), hashlib.sha256)
+    number = int.from_bytes(drawn[16:26])
+    code = "".join(RECOVERY_ALPHABET[number >> 5 * place & 31] for place in range(RECOVERY_LENGTH))
+    return base32_lower(drawn[:16]), code
 
 
 def recover(unit: Unit, recovery_code: str) -> Joined:

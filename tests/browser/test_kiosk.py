@@ -100,7 +100,7 @@ def test_it_goes_on_by_itself_and_through_a_cut(site: Site) -> None:
 
 
 def test_seats_and_arrivals_are_told_until_it_closes(site: Site) -> None:
-    """The seats go down to none and the times of arrival come without a reload; closed, there is nothing to scan."""
+    """The seats go down to none and arrivals come without a reload; full or closed, nothing can be scanned."""
     system = Principal.system(CITY)
 
     def stage(unit: Unit) -> str:
@@ -117,9 +117,11 @@ def test_seats_and_arrivals_are_told_until_it_closes(site: Site) -> None:
     page = site.worker("--role", "kiosk", "--activity", "small", language="en").page
     expect(page.locator("#seats")).to_have_text("2 seats left")
     expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
-    expect(page.locator("#seats")).to_have_text("1 seats left")
+    expect(page.locator("#seats")).to_have_text("1 seat left")
     expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
-    expect(page.locator("#seats")).to_have_text("All seats are taken")
+    expect(page.locator("#closed")).to_have_text("All seats are taken")
+    expect(page.locator("#seats")).to_be_hidden()
+    assert read_symbols(page.screenshot()) == [], "nobody is called to a seat that is not there"
     expect(page.locator("#latest")).to_have_text(re.compile(r"\d\d:\d\d · \d\d:\d\d"))
     with opened(site) as installation:
         installation.writer.run(CITY, lambda unit: activities.end_session(unit, system, "small", session))

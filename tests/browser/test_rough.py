@@ -85,6 +85,24 @@ def test_two_tabs_agree(site: Site) -> None:
     expect(other.locator(".cloth b")).to_have_text("5.00KGO")
 
 
+def test_two_tabs_of_a_newcomer_open_one_wallet(site: Site) -> None:
+    """The same link is open twice, and both tabs are tapped before either has its answer: one wallet, one code."""
+    person = site.person(slow=True)
+    tabs = person.page, person.context.new_page()
+    for tab in tabs:
+        tab.goto(site.poster())
+    for tab in tabs:
+        tab.evaluate("() => { setTimeout(() => document.querySelector('main form button').click()); }")
+    for tab in tabs:
+        tab.wait_for_url("**/received/**")
+    assert tabs[0].locator("#recovery").inner_text() == tabs[1].locator("#recovery").inner_text()
+    assert {"again=1" in tab.url for tab in tabs} == {True, False}
+    for tab in tabs:
+        tab.goto(f"{site.home}/wallet")
+        expect(tab.locator(".cloth b")).to_have_text("5.00KGO")
+        expect(tab.locator("a.line .amount")).to_have_count(1)
+
+
 def test_the_wallet_follows_a_reservation_by_itself(site: Site) -> None:
     """Time left is live; when the shop has confirmed the wallet says what is left, without a touch."""
     person, shop = site.learner(language="en"), site.shop()

@@ -47,6 +47,33 @@ def test_joining_makes_a_learner_who_can_act(installation: Installation) -> None
     assert first.recovery_code != second.recovery_code
 
 
+def _with_ticket(installation: Installation, ticket: str) -> Joined:
+    return installation.run(lambda unit: learners.join(unit, ticket))
+
+
+def test_a_browser_that_asks_twice_at_once_is_one_learner(installation: Installation) -> None:
+    """The same ticket leads to the same learner and code, and each time to a sign-in that works; another does not."""
+    first, second = _with_ticket(installation, "a" * 26), _with_ticket(installation, "a" * 26)
+    assert (second.learner, second.recovery_code) == (first.learner, first.recovery_code)
+    assert first.token != second.token
+    assert _signs_in(installation, first.token)
+    assert _signs_in(installation, second.token)
+    assert _with_ticket(installation, "b" * 26).learner != first.learner
+
+
+@pytest.mark.parametrize("why", ["late", "secured"])
+def test_a_ticket_is_no_second_key(installation: Installation, why: str) -> None:
+    """Minutes later, or once the recovery code is kept, it begins somebody new."""
+    first = _with_ticket(installation, "a" * 26)
+    if why == "late":
+        installation.clock.advance(seconds=learners.JOINING.total_seconds())
+    else:
+        installation.run(partial(learners.secure, learner_id=first.learner))
+    second = _with_ticket(installation, "a" * 26)
+    assert second.learner != first.learner
+    assert second.recovery_code != first.recovery_code
+
+
 def test_the_recovery_code_is_not_kept(installation: Installation) -> None:
     """No column of the learner holds the code or its plain hash."""
     joined = _joined(installation)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ledger.people.roles import Principal
+from ledger.programme import activities
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
 
 JOIN = f"learner.{CITY}"
 WELCOME = f"welcome.{CITY}"
+TICKET = f"joining.{CITY}"
 
 
 def test_opening_a_code_claims_nothing(town: Town) -> None:
@@ -45,6 +48,45 @@ def test_the_same_form_twice_rewards_once(town: Town) -> None:
     assert first.address == second.address
     assert visitor.cookie(JOIN) == twin.cookie(JOIN)
     assert town.kinds().count("reward") == 1
+
+
+def test_two_tabs_of_a_newcomer_come_to_one_wallet(town: Town) -> None:
+    """Both forms are sent before either is answered: at one activity the second finds the first's receipt."""
+    visitor, twin = town.visitor(), town.visitor()
+    form = visitor.get(town.code("walk")).form()
+    twin.client.set_cookie(TICKET, visitor.cookie(TICKET) or "")
+    other = twin.get(town.code("walk")).form()
+    assert form.fields["key"] != other.fields["key"]
+    first, second = visitor.send(form), twin.send(other)
+    assert (second.address, town.kinds().count("reward")) == (f"{first.address}?again=1", 1)
+    codes = {one.cookie(WELCOME, f"{HOME}/") for one in (visitor, twin)}
+    assert len(codes) == 1
+    assert codes != {None}
+    assert visitor.cookie(TICKET) is None
+
+
+def test_two_tabs_at_two_activities_fill_one_wallet(town: Town) -> None:
+    """The second joins nobody: what it earns is the first's as well. A wallet without tokens is found as well."""
+    visitor, twin, third = town.visitor(), town.visitor(), town.visitor()
+    form = visitor.get(town.code("walk")).form()
+    for one in (twin, third):
+        one.client.set_cookie(TICKET, visitor.cookie(TICKET) or "")
+    others = (twin, twin.get(town.code("circle")).form()), (third, third.get(f"{HOME}/wallet").form("/join"))
+    visitor.send(form)
+    for one, other in others:
+        one.send(other)
+    wallets = [one.get(f"{HOME}/wallet").text for one in (visitor, twin, third)]
+    assert all("15.00" in text for text in wallets), wallets
+
+
+def test_a_newcomer_is_promised_nothing_that_cannot_be_had(town: Town) -> None:
+    """Where nobody can check in, or no token is left, the page says so before the tap and leads on."""
+    town.installation.run(lambda unit: activities.close(unit, Principal.system(CITY), "walk").id)
+    page = town.visitor().get(town.code("walk") + "?lang=en")
+    assert page.status == 200
+    assert not [form for form in page.forms if form.method == "post"]
+    assert "It is over" in page.text
+    assert f"{HOME}/" in page.links
 
 
 def test_a_second_scan_is_answered_kindly(town: Town) -> None:

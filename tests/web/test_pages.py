@@ -11,8 +11,9 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from api import problems
+from api.app import MAX_BODY_BYTES
 from api.i18n import LANGUAGES, Catalogue
-from api.web import landing
+from api.web import landing, words
 from ledger.errors import LedgerError, OutcomeUnknown, Overloaded, Refused
 from ledger.people.roles import PERMISSIONS
 from tests.web.conftest import HOME, Town
@@ -173,12 +174,39 @@ def test_what_was_not_done_can_be_asked_for_again(town: Town) -> None:
     )
 
 
-def messages() -> set[str]:
-    """Every message that a template or a module of the pages says."""
+def test_refusals_speak_to_people(town: Town) -> None:
+    """What is another's, what is too large, what is not there: no word of bodies or methods, and a way on that fits."""
+    own, other = town.learner(), town.learner()
+    address = reserve(own).address + "?lang=en"
+    page = other.get(address)
+    assert page.status == 403
+    assert "Not in this wallet" in page.text
+    assert "No wallet on this phone yet" not in page.text
+    assert "No wallet on this phone yet" in town.visitor().get(address).text
+    lost = other.get(f"{HOME}/promotions/none?lang=en")
+    assert (lost.status, "There is no promotion" in lost.text) == (404, True)
+    assert lost.links.index(f"{HOME}/promotions", 3) < lost.links.index(f"{HOME}/wallet", 3)
+    form = other.get(f"{HOME}/recover?lang=en").form()
+    form.fields["recovery_code"] = "x" * (MAX_BODY_BYTES + 1)
+    large = other.send(form)
+    assert large.status == 413
+    assert "Too large to send" in large.text
+    assert "body is" not in large.text
+
+
+def extracted() -> set[str | tuple[str, ...]]:
+    """Every message that a template or a module of the pages says; one that counts in both its forms."""
     methods = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
-    keywords = {"_": None, "N_": None}
+    keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = extract_from_dir(WEB, methods, keywords=keywords)
-    return {message for _file, _line, message, _comments, _context in found if isinstance(message, str)}
+    return {
+        message for _file, _line, message, _comments, _context in found if message and isinstance(message, str | tuple)
+    }
+
+
+def messages() -> set[str]:
+    """The name under which the catalogues know each message: of one that counts, the form for 1."""
+    return {message if isinstance(message, str) else message[0] for message in extracted()}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -199,6 +227,84 @@ def test_no_text_is_left_over() -> None:
             if path.name != PROBLEMS:
                 kept += re.findall(r'^msgid "(.+)"$', path.read_text("utf-8"), re.MULTILINE)
         assert sorted(message.replace('\\"', '"') for message in kept) == sorted(messages())
+
+
+NUMBERS = {
+    "count",
+    "entries",
+    "days",
+    "left",
+    "limit",
+    "minutes",
+    "people",
+    "retry_after_seconds",
+    "rows",
+    "seats",
+    "size",
+    "stock",
+    "total",
+}
+"""Parameters that count something; a number that names something (`{seq}`, `{line}`) is none."""
+
+ALIKE = {
+    (
+        "A contract that nobody can change has made sure that each of these extends the one before. "
+        "{count} in all; the newest:"
+    ),
+    (
+        "A row appears as soon as {count} people have gone the same way within four weeks. "
+        "Fewer are never shown, so that nobody can be picked out."
+    ),
+    "All {count} that are open",
+    "At most {rows} rows and {megabytes} MB.",
+    "It is counted in whole groups of {count} people, in the week in which a group is complete.",
+    "Numbers of people are rounded down to a multiple of {count}.",
+    "Only the first {count} lines are shown here; the CSV has all of them.",
+    "Open activities with an empty budget: {count}",
+    "Shops that ask to settle: {count}",
+    "Shops that wait for your decision: {count}",
+    "What concerns fewer than {count} people, or would give such a figure away, is withheld (–).",
+    "Your own browser checked that entry {index} is in the signed log of {size} entries.",
+    "and {count} more, together {amount}",
+    "problem.cap_reached.unsecured",
+    "{amount} were moved, but {left} are left there. An entry is taken back whole or not at all.",
+    "{count} left",
+    "{count} more",
+    "{count} per person",
+    "{count} redeemed",
+    "{count} stops away",
+    "{left} of {stock} left",
+    "{used} of {count} used",
+}
+"""Messages that count and have one form: they read well with 1, or their number is an amount or never 1."""
+
+
+def test_what_counts_has_a_plural() -> None:
+    """No "1 rows": an English message that counts has a form for 1, unless somebody has judged that it needs none."""
+    catalogue = Catalogue.load()
+    counts = {msgid for msgid, text in catalogue.messages["en"].items() if _parameters(text) & NUMBERS}
+    assert counts - catalogue.singular["en"].keys() == ALIKE
+    assert catalogue.singular["th"] == {}, "Thai has one form for all numbers"
+    assert catalogue.singular["en"].keys() <= counts
+    for one in extracted():
+        if isinstance(one, tuple):
+            assert (catalogue.singular["en"][one[0]], catalogue.messages["en"][one[0]]) == one
+
+
+def test_one_is_not_many(town: Town) -> None:
+    """The pages and the refusals choose the form by the number, which has its thousands grouped."""
+    said = {}
+    for language in LANGUAGES:
+        with town.app.test_request_context(f"/?lang={language}"):
+            said[language] = [words.ngettext("{count} row", "{count} rows", number) for number in (0, 1, 2, 1234)]
+    assert said["en"] == ["0 rows", "1 row", "2 rows", "1,234 rows"]
+    assert said["th"] == ["0 แถว", "1 แถว", "2 แถว", "1,234 แถว"]
+    refused = [
+        problems.describe(Refused("cap_reached", "day", limit=limit), "en", None, catalogue=Catalogue.load()).detail
+        for limit in (1, 3)
+    ]
+    assert ["once" in detail for detail in refused] == [True, False]
+    assert "3 times" in refused[1]
 
 
 def _parameters(text: str) -> set[str]:
