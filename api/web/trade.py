@@ -10,11 +10,9 @@ from flask import request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.shop import own_shop, plain
+from api.web.shop import available_minor, own_shop, plain
 from api.web.words import N_, name, say
-from ledger.book import accounts
 from ledger.commerce import shops, trading
-from ledger.commerce.shops import ShopView
 from ledger.errors import NotFound, Refused, ValidationFailed
 
 says("spent", N_("Done. The other shop has the tokens; the entry stands in the public log."))
@@ -81,14 +79,6 @@ def shop_withdraw(visit: Visit, settlement_id: str) -> Answer:
     return see(visit.address("shop_tokens"), done="withdrawn")
 
 
-def available_minor(visit: Visit, shop: ShopView) -> int:
-    """What the shop may spend; nothing before its account is opened."""
-    try:
-        return accounts.balance(visit.session, visit.city.id, shop.account).available_minor
-    except NotFound:
-        return 0
-
-
 def _covered(visit: Visit, minor: int) -> int:
     """What the shop has, which is enough.
 
@@ -96,7 +86,7 @@ def _covered(visit: Visit, minor: int) -> int:
         Refused: `insufficient_funds`.
     """
     shop = own_shop(visit)
-    held = available_minor(visit, shop)
+    held = available_minor(visit, shop) or 0
     if minor > held:
         raise Refused("insufficient_funds", account=shop.account, available_minor=held, wanted_minor=minor)
     return held
@@ -118,7 +108,7 @@ def _confirm(form: Form, title: str, minor: int, rows: list[tuple[str, int, int]
 
 def _tokens(visit: Visit, form: Form) -> str:
     shop = own_shop(visit)
-    held = available_minor(visit, shop)
+    held = available_minor(visit, shop) or 0
     requests = trading.of_shop(visit.session, visit.city.id, shop.id)
     others = [one for one in shops.list_(visit.session, visit.city.id) if one.id != shop.id]
     if held and not form.has("settle"):

@@ -113,6 +113,7 @@ def test_a_settlement_that_was_taken_back_says_so(town: Town) -> None:
     text = shop.get(f"{HOME}/shop/tokens?lang=en").text
     assert "Settled, then taken back" in text
     assert "3.00 KGO" in text
+    assert "the shop has its tokens again" in treasurer.get(f"{link}?lang=en").text
 
 
 def test_a_shop_that_waits_finds_empty_papers(town: Town) -> None:
@@ -156,13 +157,19 @@ def test_a_withdrawn_or_declined_request_moves_nothing(town: Town) -> None:
     def ask() -> None:
         shop.send(shop.send(shop.get(f"{HOME}/shop/tokens").form("/settle")).form("/settle"))
 
+    def asked() -> str:
+        return next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+
     ask()
+    link = asked()
     shop.send(shop.get(f"{HOME}/shop/tokens").form("/withdraw"))
+    assert "The shop withdrew it" in treasurer.get(f"{link}?lang=en").text
     ask()
-    link = next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+    link = asked()
     treasurer.send(treasurer.get(link).form("/decline"))
+    assert "Declined. The shop kept its tokens." in treasurer.get(f"{link}?lang=en").text
     text = shop.get(f"{HOME}/shop/tokens?lang=en").text
-    assert "Taken back by the shop" in text
+    assert "Withdrawn by your shop" in text
     assert "Declined by the treasurer" in text
     assert town.installation.balance("shop:cafe").posted_minor == 300
 
