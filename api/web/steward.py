@@ -53,7 +53,10 @@ def desk(visit: Visit) -> str:
         treasury=totals.treasury,
         budgets=totals.in_budgets,
         learners=totals.learners,
-        calls=[*_money_calls(visit), *(_calls(visit, views) if manages else [])],
+        calls=[
+            *(_money_calls(visit) if manages or visit.may("settlement.answer") else []),
+            *(_calls(visit, views) if manages else []),
+        ],
         manages=manages,
         open_now=open_now[:OPEN_SHOWN],
         open_more=len(open_now) if len(open_now) > OPEN_SHOWN else 0,
