@@ -15,6 +15,9 @@ from ledger.proof.encoding import BASE32, base32_lower
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 AMOUNT_LIMIT = 2**53
+_AMOUNT = re.compile(r"(\d{1,13}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d{1,20}))?")
+"""A comma parts thousands and nothing else: `12,5` might mean two amounts, and is refused."""
+
 WHOLE_LIMIT = 2**63
 """Whole numbers from here on have no place in a column of the database."""
 
@@ -53,6 +56,19 @@ def check_amount(field: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < AMOUNT_LIMIT:
         raise ValidationFailed({field: "Give a whole number of minor units, greater than 0."})
     return value
+
+
+def written_amount(text: str, scale: int) -> int | None:
+    """An amount as people write it (`5`, `12.50`, `1,250`), in minor units; None where it cannot be read.
+
+    What is finer than the scale cannot be read; zeros at the end make nothing finer. Whether so much, or nothing at
+    all, may be given is for others to say.
+    """
+    match = _AMOUNT.fullmatch(text)
+    fraction = (match[2] or "").rstrip("0") if match else ""
+    if match is None or len(fraction) > scale:
+        return None
+    return int(match[1].replace(",", "") + fraction.ljust(scale, "0"))
 
 
 def to_milliseconds(at: datetime) -> int:

@@ -20,9 +20,7 @@ from api.services import services
 from api.web.shell import Visit
 from api.web.words import N_, money
 from ledger.errors import LedgerError, ValidationFailed
-
-_AMOUNT = re.compile(r"(\d{1,13}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d+))?")
-"""A comma parts thousands and nothing else: `12,5` might mean two amounts, and is refused."""
+from ledger.values import written_amount
 
 _CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
@@ -72,15 +70,12 @@ class Form:
         """An amount as people write it, in minor units; 0 and an error where it cannot be read."""
         city = self.visit.city
         plain = re.sub(re.escape(city.symbol), "", self.word(name), flags=re.IGNORECASE).strip()
-        match = _AMOUNT.fullmatch(plain)
-        fraction = (match[2] or "") if match else ""
-        if match is None or len(fraction.rstrip("0")) > city.scale:
+        minor = written_amount(plain, city.scale)
+        if minor is None:
             self.fail(name, N_("Give an amount such as 5 or 12.50."))
-            return 0
-        minor = int(match[1].replace(",", "") + fraction.rstrip("0").ljust(city.scale, "0"))
-        if minor == 0:
+        elif minor == 0:
             self.fail(name, N_("Give an amount greater than 0."))
-        return minor
+        return minor or 0
 
     def whole(self, name: str) -> int | None:
         """A whole number, or None where the field is empty."""

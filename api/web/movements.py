@@ -23,7 +23,7 @@ from ledger.book.statements import StatementLine
 from ledger.book.unit import Unit
 from ledger.commerce import trading
 from ledger.errors import NotFound, Refused, ValidationFailed
-from ledger.people.roles import PERMISSIONS, require
+from ledger.people.roles import require
 from ledger.programme import activities
 from ledger.programme.views import CLOSED, budget_of
 
@@ -147,7 +147,7 @@ def reverse(visit: Visit, seq: int) -> Answer:
 
 def may_post(visit: Visit) -> bool:
     """Whether the visitor may move the city's money."""
-    return bool(visit.principal.roles & PERMISSIONS["entry.post"])
+    return visit.may("entry.post")
 
 
 def treasury_minor(visit: Visit) -> int:
@@ -249,6 +249,7 @@ def _treasury(visit: Visit, form: Form) -> str:
         budgets=totals.in_budgets,
         form=form,
         may_post=may_post(visit),
+        may_manage=visit.may("activity.manage"),
         settlements=trading.waiting(visit.session, visit.city.id),
         choices=[
             ("", say(N_("Choose an activity"))),

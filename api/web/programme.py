@@ -37,6 +37,7 @@ SHOWN: dict[str, tuple[str, Callable[[ActivityView], bool]]] = {
 """The parts of the list of activities that may be asked for, and what belongs to each."""
 
 says("session-ended", N_("The session has ended."))
+says("session-gone", N_("The session is gone from what's on."))
 says("code-renewed", N_("This is the new poster. The old ones no longer work."))
 says("session-opened", N_("The session stands. Next: print the poster or open the kiosk."))
 
@@ -106,12 +107,14 @@ def session_end(visit: Visit, activity_id: str, session_id: str) -> Answer:
     caller = visit.principal
 
     def run(unit: Unit) -> str:
+        running = activities.get(unit.session, unit.city.id, activity_id, unit.now).window
         activities.end_session(unit, caller, activity_id, session_id)
-        return session_id
+        return "session-ended" if running and running.session == session_id else "session-gone"
 
+    done = "session-ended"
     with suppress(NotFound, ValidationFailed):  # somebody else was faster: it is as it was meant to be
-        visit.write(run)
-    return see(visit.address("steward_activity", activity_id=activity_id), done="session-ended")
+        done = visit.write(run)
+    return see(visit.address("steward_activity", activity_id=activity_id), done=done)
 
 
 @web.post("/c/<city>/steward/activities/<activity_id>/new-code")

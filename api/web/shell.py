@@ -76,6 +76,10 @@ class Visit:
         holders = (one for one in found.values() if one.roles & PERMISSIONS[permission])
         self.principal = next(holders, next((one for one in found.values() if one.signed_in), nobody))
 
+    def may(self, permission: str) -> bool:
+        """Whether the principal holds another permission, so that a page offers no way that would be refused."""
+        return bool(self.principal.roles & PERMISSIONS[permission])
+
     @property
     def at_work(self) -> Principal:
         """Who is signed in to work on this page: the shop on a shop's pages, else staff."""

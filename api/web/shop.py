@@ -14,13 +14,13 @@ from flask import g, request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.words import N_, clock, field, ngettext, say
+from api.web.words import N_, clock, field, money, ngettext, say
 from ledger.book import accounts
 from ledger.book.unit import Unit
 from ledger.commerce import receipts, redemptions, shops
 from ledger.commerce.receipts import RedemptionView
 from ledger.commerce.shops import ShopView
-from ledger.errors import Forbidden, LedgerError, Refused, ValidationFailed
+from ledger.errors import Forbidden, LedgerError, NotFound, Refused, ValidationFailed
 
 FRESH = timedelta(minutes=1)
 """How long after its confirmation a redemption is shown as one that the customer is waiting for."""
@@ -28,12 +28,19 @@ FRESH = timedelta(minutes=1)
 ANOTHER_SHOP = N_("This reservation is for another shop. Nothing was taken.")
 
 says("refunded", N_("Refunded."))
-says("let-go", N_("Cancelled. Nothing was taken."))
 
 
 def own_shop(visit: Visit) -> ShopView:
     """The shop that is signed in."""
     return shops.get(visit.session, visit.city.id, visit.shop.subject or "", visit.shop)
+
+
+def available_minor(visit: Visit, shop: ShopView) -> int | None:
+    """What the shop may spend; None where it has no account, for the city never admitted it."""
+    try:
+        return accounts.balance(visit.session, visit.city.id, shop.account).available_minor
+    except NotFound:
+        return None
 
 
 def plain(visit: Visit, minor: int) -> str:
@@ -100,7 +107,7 @@ def till_confirm(visit: Visit, redemption_id: str) -> Answer:
 def till_cancel(visit: Visit, redemption_id: str) -> Answer:
     """Let a customer's reservation go."""
     caller = visit.shop
-    return _act(visit, redemption_id, lambda unit: redemptions.cancel(unit, caller, redemption_id).id, done="let-go")
+    return _act(visit, redemption_id, lambda unit: redemptions.cancel(unit, caller, redemption_id).id)
 
 
 @web.post("/c/<city>/shop/redemptions/<redemption_id>/refund")
@@ -112,25 +119,34 @@ def till_refund(visit: Visit, redemption_id: str) -> Answer:
     minor = form.amount("amount")
     try:
         form.check()
-        _check_left(view, minor)
-    except ValidationFailed as refusal:
-        return _redemption(visit, redemption_id, form.refused(refusal, {"amount_minor": "amount"})), 409
-    if not form.value("confirmed"):
-        return _refund_review(visit, view, form, minor)
-    return _act(
-        visit, redemption_id, lambda unit: redemptions.refund(unit, caller, redemption_id, minor).id, done="refunded"
-    )
+        if not form.value("confirmed"):
+            _check_left(visit, view, minor)
+            return _refund_review(visit, view, form, minor)
+        visit.write(lambda unit: redemptions.refund(unit, caller, redemption_id, minor).id, caller)
+    except (ValidationFailed, Refused) as refusal:
+        # A refund that fails is no customer's invalid code: its reason stands at the amount.
+        form.refused(refusal, {"amount_minor": "amount"})
+        if "" in form.errors:
+            form.errors["amount"] = form.errors.pop("")
+        return _redemption(visit, redemption_id, form), 409
+    return see(visit.address("till_redemption", redemption_id=redemption_id), done="refunded")
 
 
-def _check_left(view: RedemptionView, minor: int) -> None:
+def _check_left(visit: Visit, view: RedemptionView, minor: int) -> None:
+    if view.state != "confirmed":
+        return
     left = view.moved_minor - view.refunded_minor
-    if view.state == "confirmed" and minor > left:
+    held = available_minor(visit, own_shop(visit)) or 0
+    if minor > left:
         raise ValidationFailed({"amount_minor": f"Give at most {left}, which is what is left to refund."})
+    if minor > held:
+        text = say(N_("Your shop has only {amount} left to give back."), amount=money(held))
+        raise ValidationFailed({"amount": text})
 
 
 def _refund_review(visit: Visit, view: RedemptionView, form: Form, minor: int) -> str:
     shop = own_shop(visit)
-    held = accounts.balance(visit.session, visit.city.id, shop.account).available_minor
+    held = available_minor(visit, shop) or 0
     return render(
         "shop/confirm.html",
         shop=shop,
@@ -164,7 +180,8 @@ def _under_code(form: Form, refusal: LedgerError) -> Form:
 def _till(visit: Visit, form: Form, refusal: str = "") -> str:
     shop = own_shop(visit)
     day = receipts.till(visit.session, visit.city.id, shop.id, visit.now)
-    return render("shop/till.html", shop=shop, till=day, form=form, refusal=refusal)
+    state = "declined" if shop.state == shops.SUSPENDED and available_minor(visit, shop) is None else shop.state
+    return render("shop/till.html", shop=shop, state=state, till=day, form=form, refusal=refusal)
 
 
 def _redemption(visit: Visit, redemption_id: str, form: Form) -> str:
@@ -179,11 +196,11 @@ def _redemption(visit: Visit, redemption_id: str, form: Form) -> str:
     )
 
 
-def _act(visit: Visit, redemption_id: str, run: Callable[[Unit], str], done: str | None = None, **shown: int) -> Answer:
+def _act(visit: Visit, redemption_id: str, run: Callable[[Unit], str], **shown: int) -> Answer:
     """Run a command on a redemption and show it; what has ended meanwhile is shown as what it is."""
     try:
         visit.write(run, visit.shop)
     except (ValidationFailed, Refused) as refusal:
         form = Form(visit).refused(refusal, {"amount_minor": "amount"})
         return _redemption(visit, redemption_id, form), 409
-    return see(visit.address("till_redemption", redemption_id=redemption_id, **shown), done=done)
+    return see(visit.address("till_redemption", redemption_id=redemption_id, **shown))

@@ -41,34 +41,41 @@ class Call:
 @web.get("/c/<city>/steward/")
 @page("report.read", door="desk")
 def desk(visit: Visit) -> str:
-    """The desk: next steps, figures at a glance, what is open."""
+    """The desk: next steps, figures at a glance, what is open. Who manages nothing is offered what they may read."""
     totals = figures.of(visit.session, visit.city.id)
     views = activities.list_(visit.session, visit.city.id, visit.now)
+    manages = visit.may("activity.manage")
     open_now = sorted((one for one in views if one.is_open), key=lambda one: one.budget_minor)
     return render(
         "steward/desk.html",
-        steps=_steps(visit, totals, views),
+        steps=_steps(visit, totals, views) if manages else [],
         totals=totals,
         treasury=totals.treasury,
         budgets=totals.in_budgets,
         learners=totals.learners,
-        calls=_calls(visit, views),
+        calls=[
+            *(_money_calls(visit) if manages or visit.may("settlement.answer") else []),
+            *(_calls(visit, views) if manages else []),
+        ],
+        manages=manages,
         open_now=open_now[:OPEN_SHOWN],
         open_more=len(open_now) if len(open_now) > OPEN_SHOWN else 0,
     )
 
 
+def _money_calls(visit: Visit) -> list[Call]:
+    count = len(trading.waiting(visit.session, visit.city.id))
+    text = say(N_("Shops that ask to settle: {count}"), count=count)
+    return [Call(visit.address("treasury"), "treasury", text)] if count else []
+
+
 def _calls(visit: Visit, views: list[ActivityView]) -> list[Call]:
-    """What somebody waits for, and what will soon fail: shops, settlements, unfinished payments, empty budgets."""
+    """What somebody waits for, and what will soon fail: shops, unfinished payments, empty budgets."""
     session, city = visit.session, visit.city.id
     calls = []
     if count := len(shops.list_(session, city, state=shops.APPLIED)):
         text = say(N_("Shops that wait for your decision: {count}"), count=count)
         calls.append(Call(visit.address("steward_shops"), "shop", text))
-    if count := len(trading.waiting(session, city)):
-        calls.append(
-            Call(visit.address("treasury"), "treasury", say(N_("Shops that ask to settle: {count}"), count=count))
-        )
     for airdrop in airdrop_reports.running(session, city):
         text = say(N_("A list is being paid and is not finished"))
         calls.append(Call(visit.address("airdrop", airdrop_id=airdrop), "upload", text))

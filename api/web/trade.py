@@ -10,11 +10,9 @@ from flask import request
 
 from api.web.forms import Form
 from api.web.shell import Answer, Visit, page, render, says, see, web
-from api.web.shop import own_shop, plain
-from api.web.words import N_, name, say
-from ledger.book import accounts
+from api.web.shop import available_minor, own_shop, plain
+from api.web.words import N_, money, name, say
 from ledger.commerce import shops, trading
-from ledger.commerce.shops import ShopView
 from ledger.errors import NotFound, Refused, ValidationFailed
 
 says("spent", N_("Done. The other shop has the tokens; the entry stands in the public log."))
@@ -35,11 +33,13 @@ def shop_spend(visit: Visit) -> Answer:
     """Pay another shop, after a second look."""
     form, caller = Form.sent(visit), visit.shop
     taker, minor = form.word("shop"), form.amount("spend")
+    if not taker:
+        form.fail("shop", N_("Choose one of the list."))
     try:
         form.check()
         other = shops.get(visit.session, visit.city.id, taker)
-        before = _covered(visit, minor)
         if not form.value("confirmed"):
+            before = _covered(form, "spend", minor)
             title = say(N_("Pay {shop}?"), shop=name(other))
             rows = [(name(own_shop(visit)), before, before - minor)]
             note = say(N_("It becomes an entry of the public log. Only the other shop can give the tokens back."))
@@ -58,8 +58,8 @@ def shop_settle(visit: Visit) -> Answer:
     minor = form.amount("settle")
     try:
         form.check()
-        before = _covered(visit, minor)
         if not form.value("confirmed"):
+            before = _covered(form, "settle", minor)
             rows = [(name(own_shop(visit)), before, before - minor)]
             note = say(N_("Asking moves nothing. When the treasurer settles, the tokens leave your account for good."))
             return _confirm(form, say(N_("Ask the city to settle?")), minor, rows, say(N_("Ask")), note)
@@ -81,24 +81,16 @@ def shop_withdraw(visit: Visit, settlement_id: str) -> Answer:
     return see(visit.address("shop_tokens"), done="withdrawn")
 
 
-def available_minor(visit: Visit, shop: ShopView) -> int:
-    """What the shop may spend; nothing before its account is opened."""
-    try:
-        return accounts.balance(visit.session, visit.city.id, shop.account).available_minor
-    except NotFound:
-        return 0
-
-
-def _covered(visit: Visit, minor: int) -> int:
+def _covered(form: Form, field: str, minor: int) -> int:
     """What the shop has, which is enough.
 
     Raises:
-        Refused: `insufficient_funds`.
+        ValidationFailed: it is not; told at the field of the amount.
     """
-    shop = own_shop(visit)
-    held = available_minor(visit, shop)
+    held = available_minor(form.visit, own_shop(form.visit)) or 0
     if minor > held:
-        raise Refused("insufficient_funds", account=shop.account, available_minor=held, wanted_minor=minor)
+        form.errors[field] = say(N_("Your shop has only {amount}."), amount=money(held))
+    form.check()
     return held
 
 
@@ -118,7 +110,7 @@ def _confirm(form: Form, title: str, minor: int, rows: list[tuple[str, int, int]
 
 def _tokens(visit: Visit, form: Form) -> str:
     shop = own_shop(visit)
-    held = available_minor(visit, shop)
+    held = available_minor(visit, shop) or 0
     requests = trading.of_shop(visit.session, visit.city.id, shop.id)
     others = [one for one in shops.list_(visit.session, visit.city.id) if one.id != shop.id]
     if held and not form.has("settle"):

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from ledger.errors import ValidationFailed
 from ledger.programme.airdrop_verdicts import BAD_AMOUNT, BAD_ROW, OK, Row
-from ledger.values import AMOUNT_LIMIT
+from ledger.values import AMOUNT_LIMIT, written_amount
 
 MAX_BYTES = 1_000_000
 MAX_ROWS = 20_000
@@ -37,7 +37,6 @@ SEPARATORS = ",;\t"
 THAI_NAMES = {"ผู้เรียน": "learner", "จำนวน": "amount", "หมายเหตุ": "note"}
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-_AMOUNT = re.compile(r"(\d{1,13}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d{1,20}))?")
 _LEARNER = re.compile(r"[a-z2-7]{26}")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a cell begins with that a spreadsheet would carry out."""
@@ -100,12 +99,8 @@ def cleaned(text: str, longest: int) -> str:
 
 def amount_of(text: str, scale: int) -> int | None:
     """A decimal amount in minor units; None where it is none, is not above 0, or is finer than the scale."""
-    match = _AMOUNT.fullmatch(text)
-    fraction = (match[2] or "").rstrip("0") if match else ""
-    if match is None or len(fraction) > scale:
-        return None
-    minor = int(match[1].replace(",", "") + fraction.ljust(scale, "0"))
-    return minor if 0 < minor < AMOUNT_LIMIT else None
+    minor = written_amount(text, scale)
+    return minor if minor and minor < AMOUNT_LIMIT else None
 
 
 def _decoded(content: bytes) -> str:

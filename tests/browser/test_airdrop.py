@@ -7,7 +7,8 @@ import re
 from playwright.sync_api import FilePayload, Page, expect
 
 from ledger.programme import airdrops
-from tests.browser.looks import check
+from tests.browser.keys import press, tab_to
+from tests.browser.looks import check, check_with_axe
 from tests.browser.site import CITY, LAPTOP, PHONE, POSTER, Site
 
 NOBODY = "a" * 26
@@ -74,6 +75,36 @@ def test_a_list_that_cannot_be_read_says_where_on_a_phone(site: Site) -> None:
     check(page)
     page.goto(f"{site.home}/steward/airdrops")
     check(page)
+
+
+def test_a_list_is_paid_by_keyboard(site: Site) -> None:
+    """Tab and Enter lead from the lists to the file, over the verdicts, to a payment that is done."""
+    page = site.steward(LAPTOP, "en").page
+    (one,) = pupils(site, 1)
+    page.goto(f"{site.home}/steward/airdrops")
+    press(page, "main a[href$='airdrops/new']")
+    tab_to(page, "#f-activity")
+    page.keyboard.type("Sri Chan")
+    tab_to(page, "#f-file")
+    page.locator("#f-file").set_input_files(
+        FilePayload(name="list.csv", mimeType="text/csv", buffer=f"learner,amount\n{one},1\n{NOBODY},1\n".encode())
+    )
+    press(page, "main form button.large")
+    check_with_axe(page)
+    press(page, "form[action$=confirm] button")
+    expect(page.locator(".notice.good[role=status]").last).to_contain_text("1.00 KGO")
+
+
+def test_a_list_that_was_thrown_away_leads_on(site: Site) -> None:
+    """Nothing was paid: the page says that, and has the way to bring another list for the same activity."""
+    page = site.steward(PHONE, "en").page
+    bring(site, page, f"learner,amount\n{NOBODY},1\n")
+    expect(page.locator("main a.button[href*='airdrops/new']")).to_be_visible()
+    page.locator("form[action$=cancel] button").click()
+    expect(page.locator("main")).to_contain_text("nothing was paid from this list")
+    check_with_axe(page)
+    page.locator("main a.button[href*='airdrops/new']").click()
+    expect(page.locator("#f-activity")).to_have_value(POSTER)
 
 
 def test_without_a_script_a_button_goes_on(site: Site) -> None:

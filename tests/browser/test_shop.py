@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.covering import Look, in_looks
 from tests.browser.keys import fill_in, press, tab_to
-from tests.browser.looks import check_with_axe
+from tests.browser.looks import check_doubled, check_with_axe
 from tests.browser.site import LAPTOP, Person, Site, read_symbols
 
 VIDEO = (640, 480)
@@ -200,6 +200,30 @@ def test_a_refund_reaches_the_learner(site: Site) -> None:
         gone = learner.page.locator(f"#redemption[data-state={state}]")
         expect(gone).to_be_visible()
     expect(learner.page.locator("main")).to_contain_text("5.00 KGO")
+
+
+def test_forms_that_are_refused_name_their_fields(site: Site) -> None:
+    """Error states of a shop: each error on top is named by its field and leads to it; all of it fits and reads."""
+    page = site.shop(language="en").page
+    wrong = (
+        ("promotions/new", "form.offering button.large", {"title_th": "ชา", "price": "5,5", "stock": "-1"}, "Price: "),
+        ("about", "form.card button.large", {"phone": "12"}, "Telephone: "),
+        ("tokens", "form[action$=settle] button", {"settle": "9000"}, "How much to settle: "),
+    )
+    learner = reserved(site)
+    page.locator("#code").press_sequentially(learner.page.locator("p.code").inner_text())
+    page.locator("form[action$=confirm] button").click()
+    expect(page.locator(".verdict.good")).to_be_visible()
+    for path, button, fields, named in wrong:
+        page.goto(f"{site.home}/shop/{path}")
+        for name, text in fields.items():
+            page.locator(f"#f-{name}").fill(text)
+        page.locator(button).click()
+        expect(page.locator(".notice.warn li").first).to_contain_text(named)
+        for name, text in fields.items():
+            expect(page.locator(f"#f-{name}")).to_have_value(text)
+        check_with_axe(page)
+        check_doubled(page)
 
 
 def test_a_wrong_code_says_so_at_the_field(site: Site) -> None:

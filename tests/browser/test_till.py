@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Route, expect
 
-from tests.browser.looks import check_with_axe
+from tests.browser.looks import check_doubled, check_with_axe
 from tests.browser.site import LAPTOP, Site
 from tests.browser.test_shop import SOUNDED, find, reserved, tap_in_vain
 
@@ -119,6 +119,34 @@ def test_a_sign_in_that_ended_is_said(site: Site, tmp_path: Path) -> None:
     for person in (till, looking):
         expect(person.page.get_by_role("heading", name="The till is for shops")).to_be_visible()
     assert learner.page.locator("#redemption").get_attribute("data-state") == "pending-0"
+
+
+def test_a_file_that_is_no_picture_is_no_missing_network(site: Site, tmp_path: Path) -> None:
+    """What cannot be read as a picture is said to be that; nothing is said of a network, and the digits are open."""
+    till, broken = site.shop(), tmp_path / "photo.jpg"
+    broken.write_bytes(b"no picture" * 40)
+    till.page.locator("[data-camera]").click()
+    expect(till.page.locator("[data-why=none]")).to_be_visible()
+    till.page.locator("[data-photo]").set_input_files(broken)
+    expect(till.page.locator("[data-why=unreadable]")).to_be_visible()
+    expect(till.page.locator("#trouble")).to_be_hidden()
+    expect(till.page.locator("#code")).to_be_editable()
+    check_with_axe(till.page)
+
+
+def test_what_was_wrong_is_typed_over(site: Site) -> None:
+    """After wrong digits, and after a customer, the field has the focus again: the next six digits need no mouse."""
+    learner, till = reserved(site), site.shop(LAPTOP, "en")
+    page = till.page
+    page.locator("#code").press_sequentially("000000")
+    expect(page.locator("#e-code")).to_be_visible()
+    expect(page.locator("#code")).to_be_focused()
+    page.keyboard.type(learner.page.locator("p.code").inner_text())
+    page.locator("form[action$=confirm] button").click()
+    expect(page.locator(".verdict.good")).to_be_visible()
+    check_doubled(page)
+    page.locator("a.button[href$='/shop/']").click()
+    expect(page.locator("#code")).to_be_focused()
 
 
 def test_the_till_works_without_scripts(site: Site) -> None:

@@ -107,6 +107,11 @@ def test_a_session_can_be_ended(town: Town) -> None:
     assert not [link for link in ended.links if link.endswith("/end")]
     again = steward.get(asked.address)  # an old page of somebody else leads on
     assert (again.status, again.address.partition("?")[0]) == (200, opened.address.partition("?")[0])
+    planned = steward.send(
+        again.form("/sessions"), starts_at=f"{now.year + 1}-01-01T09:00", ends_at=f"{now.year + 1}-01-01T17:00"
+    )
+    taken_away = steward.send(steward.get(next(link for link in planned.links if link.endswith("/end"))).form("/end"))
+    assert ("done=session-ended" in ended.address, "done=session-gone" in taken_away.address) == (True, True)
 
 
 def test_a_tablet_s_link_opens_the_kiosk_and_nothing_else(town: Town) -> None:
@@ -136,6 +141,17 @@ def test_the_desk_says_who_waits(town: Town) -> None:
     slips = steward.get(f"{HOME}/steward/activities/slips?lang=en")
     assert "whoever scans now receives nothing" in slips.text
     assert "whoever scans now receives nothing" not in steward.get(f"{HOME}/steward/activities/walk?lang=en").text
+
+
+def test_who_manages_nothing_is_offered_nothing_that_is_refused(town: Town) -> None:
+    """Every way in an auditor's and a treasurer's desk and treasury opens."""
+    for role in ("auditor", "treasurer"):
+        reader = town.worker({role})
+        for path in ("steward/", "steward/treasury"):
+            content = reader.get(f"{HOME}/{path}").html.partition("<main")[2].partition("</main")[0]
+            ways = set(re.findall(r'<a [^>]*href="(/[^"#]+)"', content))
+            assert {reader.get(way).status for way in ways} <= {200}, (role, path)
+            assert path != "steward/" or f"{HOME}/steward/figures" in ways
 
 
 def test_activities_are_sifted(town: Town) -> None:

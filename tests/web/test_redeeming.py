@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ledger.commerce import trading
+from ledger.people.roles import Principal
+from tests.factories import CITY
 from tests.web.conftest import HOME, PUBLIC_URL, Town
 from tests.web.visitor import Page, Visitor
 
@@ -83,6 +86,21 @@ def test_a_shop_gives_back_a_part_and_says_so_first(town: Town) -> None:
     shop.send(review.form("/refund"))
     assert "1.00 KGO" in learner.get(reserved.address).text
     assert town.installation.balance("shop:cafe").posted_minor == 200
+
+
+def test_a_refund_that_is_not_covered_is_refused_at_its_field(town: Town) -> None:
+    """A shop that has spent what it took reads so at the amount, before and after its second look."""
+    shop = town.worker({"shop"}, "cafe")
+    seen = shop.send(shop.get(f"{HOME}/shop/?lang=en").form("/find"), code=code_of(reserve(town.learner())))
+    done = shop.send(seen.form("/confirm"))
+    review = shop.send(done.form("/refund"), amount="3")
+    town.installation.run(lambda unit: trading.spend(unit, Principal(CITY, frozenset({"shop"}), "cafe"), "stall", 200))
+    for refused in (shop.send(done.form("/refund"), amount="3"), shop.send(review.form("/refund"))):
+        assert refused.status == 409
+        assert 'id="e-amount"' in refused.html
+        assert "Not valid" not in refused.text
+    assert "only 1.00 KGO left" in shop.send(done.form("/refund"), amount="3").text
+    assert "refund" not in town.kinds()
 
 
 def test_an_expired_reservation_is_shown_as_what_it_is(town: Town) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 
 from ledger.book import transfers
-from ledger.commerce import shops
+from ledger.commerce import shops, trading
 from ledger.commerce.shops import NewShop
 from ledger.people.roles import Principal
 from tests.factories import CITY
@@ -85,6 +85,37 @@ def test_tokens_go_to_another_shop_after_a_second_look(town: Town) -> None:
     assert "The cafe" in town.worker({"shop"}, "stall").get(f"{HOME}/shop/statement?lang=en").text
 
 
+def test_more_than_the_shop_has_is_refused_at_its_field(town: Town) -> None:
+    """Spending and settling name the field and what there is; without a shop the list is named."""
+    shop = town.worker({"shop"}, "cafe")
+    sell(town, shop)
+    tokens = shop.get(f"{HOME}/shop/tokens?lang=en")
+    refusals = {
+        "spend": shop.send(tokens.form("/spend"), shop="stall", spend="4"),
+        "settle": shop.send(tokens.form("/settle"), settle="4"),
+        "shop": shop.send(tokens.form("/spend"), shop="", spend="1"),
+    }
+    for field, refused in refusals.items():
+        assert refused.status == 422
+        assert f'id="e-{field}"' in refused.html
+    assert "Your shop has only 3.00 KGO." in shop.send(tokens.form("/settle"), settle="4").text
+
+
+def test_what_the_shop_no_longer_has_is_not_offered_to_settle(town: Town) -> None:
+    """The treasurer reads why, and may decline; there is no button that would be refused."""
+    shop, treasurer = town.worker({"shop"}, "cafe"), town.worker({"treasurer"})
+    sell(town, shop)
+    shop.send(shop.send(shop.get(f"{HOME}/shop/tokens").form("/settle")).form("/settle"))
+    link = next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+    before = treasurer.get(f"{link}?lang=en")
+    town.installation.run(lambda unit: trading.spend(unit, Principal(CITY, frozenset({"shop"}), "cafe"), "stall", 100))
+    for page in (treasurer.get(link), treasurer.send(before.form("/settle"))):
+        assert "only 2.00 KGO left" in page.text
+        assert not any(form.action.endswith("/settle") for form in page.forms)
+        assert page.form("/decline")
+    assert town.installation.balance("settled").posted_minor == 0
+
+
 def test_a_settlement_is_asked_seen_and_settled(town: Town) -> None:
     """The shop asks, the treasurer finds it in the treasury and settles, and the shop reads the answer."""
     shop, treasurer = town.worker({"shop"}, "cafe"), town.worker({"treasurer"})
@@ -113,6 +144,7 @@ def test_a_settlement_that_was_taken_back_says_so(town: Town) -> None:
     text = shop.get(f"{HOME}/shop/tokens?lang=en").text
     assert "Settled, then taken back" in text
     assert "3.00 KGO" in text
+    assert "the shop has its tokens again" in treasurer.get(f"{link}?lang=en").text
 
 
 def test_a_shop_that_waits_finds_empty_papers(town: Town) -> None:
@@ -156,13 +188,19 @@ def test_a_withdrawn_or_declined_request_moves_nothing(town: Town) -> None:
     def ask() -> None:
         shop.send(shop.send(shop.get(f"{HOME}/shop/tokens").form("/settle")).form("/settle"))
 
+    def asked() -> str:
+        return next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+
     ask()
+    link = asked()
     shop.send(shop.get(f"{HOME}/shop/tokens").form("/withdraw"))
+    assert "The shop withdrew it" in treasurer.get(f"{link}?lang=en").text
     ask()
-    link = next(one for one in treasurer.get(f"{HOME}/steward/treasury").links if "/settlements/" in one)
+    link = asked()
     treasurer.send(treasurer.get(link).form("/decline"))
+    assert "Declined. The shop kept its tokens." in treasurer.get(f"{link}?lang=en").text
     text = shop.get(f"{HOME}/shop/tokens?lang=en").text
-    assert "Taken back by the shop" in text
+    assert "Withdrawn by your shop" in text
     assert "Declined by the treasurer" in text
     assert town.installation.balance("shop:cafe").posted_minor == 300
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -11,6 +12,7 @@ import qrcode
 from api import i18n
 from api.web.scanning import MAX_PIXELS, symbol_in
 from ledger.commerce import shops
+from ledger.commerce.shops import NewShop
 from ledger.people.roles import Principal
 from tests.factories import CITY
 from tests.web.conftest import HOME, PUBLIC_URL, Town
@@ -149,6 +151,17 @@ def test_a_suspended_shop_is_offered_nothing_to_confirm(town: Town) -> None:
     assert 'data-sound="bad"' in refused.html
     assert not any(form.action.endswith("/confirm") for form in refused.forms)
     assert town.kinds()[-1] == "hold"
+
+
+def test_a_shop_that_was_declined_is_not_called_suspended(town: Town) -> None:
+    """It never took a token, so that nothing is said of refunds; the way to whom to ask stands there for both."""
+    system = Principal.system(CITY)
+    town.installation.run(lambda unit: shops.apply(unit, system, NewShop(id="new", name_th="ร้านใหม่")))
+    for shop, said in (("new", "has declined this shop"), ("cafe", "You can refund")):
+        town.installation.run(partial(shops.suspend, principal=system, shop_id=shop))
+        till = town.worker({"shop"}, shop).get(f"{HOME}/shop/?lang=en")
+        assert said in till.text
+        assert f"{HOME}/help" in till.html.partition("<main")[2].partition("</main")[0]
 
 
 def test_an_exhausted_till_says_until_when(town: Town) -> None:

@@ -161,6 +161,14 @@ async function keepOffline() {
   });
 }
 
+// In the list on top of a form that was refused, each error is named by its field.
+function nameErrors() {
+  for (const link of document.querySelectorAll(".notice a[href^='#f-']")) {
+    const label = document.querySelector(`label[for="${link.hash.slice(1)}"]`);
+    if (label) link.prepend(`${label.firstChild.textContent.trim()}: `);
+  }
+}
+
 document.addEventListener("submit", sendOnce);
 document.addEventListener("input", ({ target }) => {
   if (target.type === "datetime-local") speak(target);
@@ -179,6 +187,7 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) mayBeSent(form);
 });
 for (const button of document.querySelectorAll("[data-needs-script]")) button.hidden = false;
+nameErrors();
 showCountdowns();
 setInterval(showCountdowns, TICK_MS);
 for (const part of document.querySelectorAll("[data-poll]")) pollLater(part);

@@ -103,9 +103,9 @@ async function stay(address, options = {}) {
   document.title = fresh.title;
   main.replaceChildren(...fresh.getElementById("content").childNodes);
   for (const button of main.querySelectorAll("[data-needs-script]")) button.hidden = false;
+  main.focus({ preventScroll: true });
   settle();
   scrollTo(0, 0);
-  main.focus({ preventScroll: true });
   sound(part("sound")?.dataset.sound);
   if (reopen && part("camera")) openCamera();
 }
@@ -333,7 +333,11 @@ document.addEventListener("change", async (event) => {
   why("");
   part("scan-problem").hidden = true;
   try {
-    const picture = await createImageBitmap(field.files[0]);
+    const picture = await createImageBitmap(field.files[0]).catch(() => null);
+    if (!picture) {
+      why("unreadable");
+      return sound("bad");
+    }
     const long = Math.max(picture.width, picture.height);
     for (const cut of [long, Math.min(picture.width, picture.height) / 2]) {
       const frame = document.createElement("canvas");
@@ -361,7 +365,9 @@ function settle() {
   showSound();
   const photo = part("photo-way");
   if (photo && !navigator.mediaDevices?.getUserMedia) photo.hidden = false;
-  // A keyboard at the counter types at once; a phone keeps its screen for the camera.
-  if (matchMedia("(pointer: fine)").matches) document.getElementById("code")?.focus();
+  // A keyboard at the counter types at once; a phone keeps its screen for the camera. What was wrong is typed over.
+  const code = document.getElementById("code");
+  if (code && (code.value || matchMedia("(pointer: fine)").matches)) code.focus({ preventScroll: true });
+  if (code?.value) code.select();
 }
 settle();
