@@ -72,6 +72,21 @@ NEXT = {
 }
 """What a withdrawal waits for, where there is something to say."""
 
+HELD_UP = {
+    withdrawals.REQUESTED: N_("It goes on as soon as the way is open again. You can cancel meanwhile."),
+    withdrawals.ROOTED: N_("It goes on as soon as the way is open again."),
+    withdrawals.PROPOSED: N_("It goes on as soon as the way is open again."),
+}
+"""The same for what a pause holds up; who can claim still can, on the chain."""
+
+SUSPENDED = {
+    deposits.SENDER: N_("It came from another wallet than the one of its ticket."),
+    deposits.USED: N_("Its ticket had been used already."),
+    deposits.EXPIRED: N_("It came after the time of its ticket."),
+    deposits.UNKNOWN: N_("It came without a ticket that is known here."),
+}
+"""Why a deposit waits in suspense."""
+
 
 def bridge_of(visit: Visit) -> Bridge:
     """The city's bridge.
@@ -313,6 +328,7 @@ def _shown(visit: Visit, form: Form, overtaken: str = "") -> str:
     claims = _claims(visit, bridge, own)
     sent = {one.call.wallet for one in claims if one.relayed}
     sending = {one.seq for one in own if one.state == withdrawals.ACTIVE and one.wallet in sent}
+    steps = NEXT | HELD_UP if bridge.paused_at else NEXT
     return render(
         "learner/chain.html",
         bridge=bridge,
@@ -325,7 +341,7 @@ def _shown(visit: Visit, form: Form, overtaken: str = "") -> str:
         overtaken=overtaken,
         silent_since=bridges.silent_since(bridge, visit.now),
         next_steps={
-            one.seq: visit.text(NEXT[one.state]) for one in own if one.state in NEXT and one.seq not in sending
+            one.seq: visit.text(steps[one.state]) for one in own if one.state in steps and one.seq not in sending
         },
         states={one.seq: visit.text(SENDING if one.seq in sending else STATES[one.state]) for one in own},
         link=known.link if known is not None and known.explorer else None,
@@ -335,6 +351,7 @@ def _shown(visit: Visit, form: Form, overtaken: str = "") -> str:
         claims=claims,
         tickets=deposits.tickets_of(session, bridge, learner, visit.now),
         arrived=deposits.of_learner(session, bridge, learner),
+        reasons={outcome: visit.text(why) for outcome, why in SUSPENDED.items()},
         suspended=deposits.suspended_of(session, bridge, learner, wallet.address if wallet else None),
     )
 

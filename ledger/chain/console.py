@@ -21,13 +21,14 @@ from ledger.book.unit import Unit
 from ledger.chain import anchors, bridges, client, deploying, deployment, deposits, outbox, wallets
 from ledger.chain.artifacts import artifact
 from ledger.chain.deploying import NEEDED, Plan
-from ledger.chain.deployment import Deployment, RoleKeys, Site
+from ledger.chain.deployment import Deployment, DeploymentUnusable, RoleKeys, Site
 from ledger.chain.deposits import Deposit, DepositTicket
 from ledger.chain.errors import ChainError
+from ledger.chain.keys import KeyUnusable
 from ledger.chain.operating import Chains, cross
 from ledger.chain.outbox import DONE, QUEUED, Call, Role, Wish
 from ledger.chain.sender import Drained
-from ledger.errors import ValidationFailed
+from ledger.errors import LedgerError, ValidationFailed
 from ledger.installation import Installation
 
 ETHER_WEI = 10**18
@@ -155,29 +156,61 @@ def anchor(installation: Installation, city: str, *, wait: Callable[[], bool]) -
 def stop(
     installation: Installation, city: str, *, resume: bool, now: datetime, wait: Callable[[], bool]
 ) -> Answer:  # fmt: skip
-    """Pause bridging, in the ledger and on the contract, or resume it; anchors and vetoes always go on."""
+    """Pause bridging, in the ledger and on the contract, or resume it; anchors and vetoes always go on.
+
+    The ledger's side comes first, for it needs neither a node nor a key. If the contract's fails, both are told.
+    """
+    with installation.database.read() as session:
+        cities.get(session, city)
+    chain_id = deployment.known(installation.settings, city).chain_id
+    here = installation.writer.run(city, partial(_stop_ledger, chain_id=chain_id, resume=resume))
+    try:
+        there = _stop_contract(installation, city, resume=resume, now=now, wait=wait)
+    except (LedgerError, DeploymentUnusable, KeyUnusable) as fault:
+        stands = "is STILL paused" if resume else "is NOT paused, claims and deposits go on there"
+        first = "set KGO_CHAIN_PASSWORD to the password of the keys, then " if isinstance(fault, KeyUnusable) else ""
+        there = Answer(f"contract   {stands}: {fault}\nremedy     {first}give the same command again", ok=False)
+    return Answer(f"ledger     {here}\n{there.text}", there.ok)
+
+
+def _stop_contract(
+    installation: Installation, city: str, *, resume: bool, now: datetime, wait: Callable[[], bool]
+) -> Answer:  # fmt: skip
+    """The contract's side. What an earlier command left on its way is carried on: the contract obeys it once."""
     chains = Chains(installation)
-    site = chains.site(city)
-    installation.writer.run(city, partial(_stop_ledger, chain_id=site.node.chain_id, resume=resume))
+    site, token = chains.site(city), artifact("KgoToken")
     role: Role = "admin" if resume else "pauser"
     name = "unpause" if resume else "pause"
-    data = artifact("KgoToken").call_data(name)
+    data = token.call_data(name)
     wanted = Wish("pause", f"{name} {now.isoformat()}", site.node.chain_id, role, "KgoToken", site.token, data)
+    with installation.database.read() as session:
+        left = [one for one in outbox.open_(session, city, "pause") if one.wish.address == site.token]
+    is_paused = client.read(site.node, token, site.token, "paused")
+    if is_paused is not resume and all(one.state == QUEUED and one.wish.data == data for one in left):
+        return Answer(f"contract   is {'not paused' if resume else 'paused already'}")
+    if left and left[-1].wish.data == data:
+        wanted = left[-1].wish
     with installation.database.write() as session:
         outbox.wish(session, city, wanted, now)
         session.commit()
     if role not in chains.keys(city):
-        return Answer(f"queued; the key of the {role} is not on this machine", ok=False)
+        stands = "is STILL paused" if resume else "is NOT paused"
+        return Answer(f"contract   {stands}: queued, for the key of the {role} is not on this machine", ok=False)
     return carry_out(chains, city, wanted, wait)
 
 
-def _stop_ledger(unit: Unit, chain_id: int, *, resume: bool) -> None:
+def _stop_ledger(unit: Unit, chain_id: int, *, resume: bool) -> str:
+    """The ledger's side; how it stands now."""
     if not any(one.chain_id == chain_id for one in bridges.all_(unit.session, unit.city.id)):
-        return
+        return "has no bridge yet"
     if resume:
         bridges.resume(unit, chain_id)
-    else:
-        bridges.pause(unit, chain_id, "operator")
+        return "bridging goes on"
+    bridges.pause(unit, chain_id, "operator")
+    bridge = bridges.get(unit.session, unit.city.id, chain_id)
+    return (
+        f"bridging is paused since {bridge.paused_at:%F %T} ({bridge.pause_reason}): nothing moves to or from the chain"
+    )
 
 
 def suspense(installation: Installation, city: str) -> Answer:

@@ -181,11 +181,12 @@ class Verification:
         """Say whether this history leads through every root that was anchored."""
         report, note = self.report, [self._note] if self._note else []
         size = self.head.size if self.head else self.size
+        if beyond := [at for at in self._anchors if at > size]:
+            more = f" ({len(beyond)} anchors beyond these, the first of {min(beyond)})" if len(beyond) > 1 else ""
+            message = f"{max(beyond)} entries were anchored on chain{more}: there is more than is shown here"
+            report.add("BEHIND_ANCHOR", self.size, message, *note)
         for at, root in self._anchors.items():
-            if at > size:
-                message = f"{at} entries were anchored on chain: there is more than is shown here"
-                report.add("BEHIND_ANCHOR", self.size, message, *note)
-            elif self._roots.get(at, root) != root:
+            if at <= size and self._roots.get(at, root) != root:
                 message = f"the chain has a root of the first {at} entries that this log never had"
                 report.add("SPLIT_VIEW", None, message, *note)
         unseen = [at for at in self._anchors if at <= size and at not in self._roots]

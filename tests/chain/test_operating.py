@@ -22,14 +22,14 @@ from ledger import cli, jobs
 from ledger.book import transfers, tree
 from ledger.book.seal import LogUnjudged
 from ledger.book.unit import Unit
-from ledger.chain import anchors, bridges, client, console, deploying, deployment
+from ledger.chain import anchors, bridges, client, console, deploying, deployment, outbox
 from ledger.chain.deploying import Plan
 from ledger.chain.operating import Chains
 from ledger.config import Settings
 from ledger.errors import NotFound
 from ledger.installation import Installation, assemble
 from tests.anvil import Anvil
-from tests.chain.harbour import CHAIN
+from tests.chain.harbour import CHAIN, TOKEN
 from tests.factories import CITY, install
 from tests.factories import Installation as City
 from tests.servers import Deployment, free_port
@@ -262,9 +262,50 @@ def test_the_operators_commands(
     assert address.strip() in said
     status, said = kgo("pause", "--wait", "30")
     assert (status, "pause: done" in said, "PAUSED" in kgo("status")[1]) == (0, True, True)
+    status, said = kgo("pause", "--wait", "30")
+    assert (status, "contract   is paused already" in said) == (0, True)
     status, said = kgo("pause", "--resume", "--wait", "30")
     assert (status, "PAUSED" in kgo("status")[1]) == (0, False)
+    assert "contract   is not paused" in kgo("pause", "--resume")[1]
     assert kgo("watch")[0] == 0
     with town.city.read() as session:
         assert Chains(town.opened).site(CITY).node.chain_id == CHAIN
         assert tree.root_at(session, CITY, 1)
+
+
+def test_half_a_pause_says_what_is_paused_and_what_is_not(
+    town: Town, anvil: Anvil, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the key's password, or without the node, our side stops all the same; the same command does the rest."""
+    settings = town.opened.settings
+    monkeypatch.setenv("KGO_DATABASE_URL", settings.database_url)
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    chains = Chains(town.opened)
+    assert chains.guarded(CITY).problem is None
+    found = deployment.load(settings, CITY)
+    assert found is not None
+    down = type(found)(**{**vars(found), "rpc": f"http://127.0.0.1:{free_port()}"})
+
+    def pause(described: deployment.Deployment, password: str) -> tuple[int, str]:
+        deployment.save(settings, described)
+        monkeypatch.setenv("KGO_CHAIN_PASSWORD", password)
+        status = cli.main(["chain", "pause", "--wait", "30", "--data", str(settings.data), "--city", CITY])
+        return status, capsys.readouterr().out
+
+    for described, password, why in (
+        (down, "open", "chain_unreachable"),
+        (found, "", "pauser.json needs its password"),
+        (found, "shut", "pauser.json is no keystore file, or the password is another"),
+    ):
+        status, said = pause(described, password)
+        assert status == 1
+        for words in ("ledger     bridging is paused", "contract   is NOT paused", why, "the same command again"):
+            assert words in said
+        assert ("KGO_CHAIN_PASSWORD" in said) == (described is found)
+        assert not client.read(chains.site(CITY).node, TOKEN, found.token.address, "paused")
+    with town.opened.database.read() as session:
+        assert [bridge.pause_reason for bridge in bridges.all_(session, CITY)] == ["operator"]
+        assert len(outbox.open_(session, CITY, "pause")) == 1
+    status, said = pause(found, "open")
+    assert (status, "pause: done" in said) == (0, True)
+    assert client.read(chains.site(CITY).node, TOKEN, found.token.address, "paused")

@@ -104,8 +104,9 @@ def test_a_log_that_leads_through_every_anchor_passes(auditor: Auditor) -> None:
 
 
 def test_a_deleted_tail_is_behind_the_anchor(auditor: Auditor) -> None:
-    """An export from before the newest anchor passes by itself, and not against the chain."""
+    """An export from before the newest anchor passes by itself, and not against the chain; one finding says all."""
     export = auditor.export()
+    note = (export / "checkpoint").read_text()
     assert auditor.verify(export).ok
     auditor.anchor()
     auditor.harbour.grow(8)
@@ -113,6 +114,12 @@ def test_a_deleted_tail_is_behind_the_anchor(auditor: Auditor) -> None:
     report = auditor.verify(export)
     assert set(report.counts) == {"BEHIND_ANCHOR"}
     assert "20 entries were anchored" in report.findings[0].message
+    for count in (3, 2):
+        auditor.harbour.grow(count)
+        auditor.anchor()
+    (finding,) = auditor.verify(export).findings
+    assert (finding.code, finding.seq, finding.evidence) == ("BEHIND_ANCHOR", 12, (note,))
+    assert "25 entries were anchored on chain (3 anchors beyond these, the first of 20)" in finding.message
     assert run.verify(export, Wishes()).ok
 
 

@@ -17,6 +17,7 @@ from ledger.chain.bridges import Contract
 from ledger.chain.claims import checksummed
 from ledger.chain.deployment import Deployment
 from ledger.chain.deposits import Arrival, DepositTicket
+from ledger.chain.lists import ClaimList
 from tests.chain.crossing import CHAIN, TOKEN, Sent
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
@@ -55,12 +56,18 @@ def withdraw(learner: Visitor, amount: str = "3") -> Page:
     return learner.send(learner.get(f"{HOME}/chain").form("/withdrawals"), amount=amount, told="yes")
 
 
+def commit(town: Town) -> ClaimList:
+    """Everything asked for is in a list of the public log."""
+    made = town.installation.run(lambda unit: lists.commit(unit, CHAIN, (unit.next_seq,), Sent()))
+    assert made is not None
+    return made
+
+
 def activate(town: Town) -> None:
     """Everything asked for is in an active list."""
+    made = commit(town)
 
     def run(unit: Unit) -> None:
-        made = lists.commit(unit, CHAIN, (unit.next_seq,), Sent())
-        assert made is not None
         bridge = bridges.get(unit.session, CITY, CHAIN)
         lists.proposed(unit, bridge, made.root, made.total_minor, made.size, 1, unit.now)
         unit.session.flush()
@@ -241,17 +248,20 @@ def test_a_deposit_in_suspense_is_told_to_whoever_sent_it(town: Town) -> None:
         Arrival(0, WALLET.lower(), drawn, 100, "0x" + "a" * 64, 5),
         Arrival(1, WALLET.lower(), drawn, 150, "0x" + "b" * 64, 6),
         Arrival(2, WALLET.lower(), "0x" + "9" * 64, 25, "0x" + "c" * 64, 6),
+        Arrival(3, "0x" + "ab" * 20, drawn, 10, "0x" + "d" * 64, 6),
     ]
     town.installation.run(lambda unit: deposits.credit(unit, CHAIN, arrivals))
     page = learner.get(f"{HOME}/chain?lang=en").text
-    assert page.count("Waits for the city") == 2
+    assert page.count("Waits for the city") == 3
+    for why in ("Its ticket had been used already", "without a ticket that is known here", "from another wallet"):
+        assert page.count(why) == 1
     assert "1.50 KGO" in page
     assert "0.25 KGO" in page
     assert "Waits for the city" not in other.get(f"{HOME}/chain?lang=en").text
     with town.installation.read() as session:
         who = session.scalars(select(DepositTicket.learner)).one()
     town.installation.run(lambda unit: deposits.resolve(unit, CHAIN, 1, who, actor="operator"))
-    assert learner.get(f"{HOME}/chain?lang=en").text.count("Waits for the city") == 1
+    assert learner.get(f"{HOME}/chain?lang=en").text.count("Waits for the city") == 2
 
 
 def test_nobody_claims_at_our_cost_for_others(town: Town) -> None:
@@ -276,6 +286,7 @@ def test_tokens_come_back_by_ticket(town: Town) -> None:
     drawn = address.split("/deposits/")[1].split("?")[0]
     data = artifact("KgoToken").call_data("deposit", 200, bytes.fromhex(drawn[2:]))
     assert data.hex() in page.html
+    assert "<details open data-by-hand>" in page.html  # the only way for whoever has no wallet in the browser
     arrival = Arrival(0, WALLET.lower(), drawn, 200, "0x" + "a" * 64, 5)
     town.installation.run(lambda unit: deposits.credit(unit, CHAIN, [arrival]))
     assert "+2.00 KGO" in learner.get(f"{HOME}/chain").text
@@ -310,6 +321,24 @@ def test_a_pause_is_told_and_stops(town: Town) -> None:
     assert "The way to the chain is closed" in learner.get(f"{HOME}/chain").text
     refused = learner.send(form, amount="1", told="yes")
     assert (refused.status, "All tokens are safe" in refused.text) == (422, True)
+
+
+def test_what_a_pause_holds_up_is_not_called_next(town: Town) -> None:
+    """After a veto nothing is listed until the city goes on: the row says so, and that it can be cancelled."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    withdraw(learner, "2")
+    commit(town)
+    withdraw(learner, "1")
+    town.installation.run(lambda unit: bridges.pause(unit, CHAIN, "vetoed"))
+    page = learner.get(f"{HOME}/chain?lang=en").text
+    assert page.count("It goes on as soon as the way is open again") == 2
+    assert page.count("You can cancel meanwhile") == 1
+    assert "Next:" not in page
+    town.installation.run(lambda unit: bridges.resume(unit, CHAIN))
+    page = learner.get(f"{HOME}/chain").text
+    assert (page.count("Next:"), "as soon as the way is open" in page) == (2, False)
 
 
 def test_the_audit_page_links_each_anchor(town: Town) -> None:
