@@ -154,7 +154,7 @@ class Published:
         Every process sees it before its next batch, whatever was exchanged beside it.
         """
         looked_ns, longest = self._seen.get(city, (0, 0))
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             path = self.directory / city
             if (changed_ns := path.stat().st_ctime_ns) != looked_ns:
                 looked_ns, longest = changed_ns, max(longest, self._size_of(path.read_text("utf-8")))

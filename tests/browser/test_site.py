@@ -141,12 +141,3 @@ def test_a_wait_that_playwright_does_not_limit_ends(site: Site, person: Person) 
     person.page.reload()
     with at_most(30, "the page"):
         assert person.page.locator("h1").is_visible()
-
-
-def test_a_handler_that_waits_for_ever_ends_too(site: Site, person: Person) -> None:
-    """A request that a handler keeps: whoever waits for its answer is told, and may leave."""
-    person.route("**/healthz", lambda _route: person.page.evaluate(NEVER))
-    person.page.goto(f"{site.home}/help")
-    with pytest.raises(StandsStill), at_most(0.5, "the answer"):
-        person.page.evaluate("() => fetch('/healthz').catch(() => {})")
-    assert person.faults == []
