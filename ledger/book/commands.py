@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Place, Unit
+from ledger.errors import LedgerError
 
 Value = TypeVar("Value")
 
@@ -52,3 +54,20 @@ class Outcome(NamedTuple, Generic[Value]):
 
     value: Value | None = None
     replayed: bytes | None = None
+
+
+def known(unit: Unit, wanted: Sequence[Wanted[Any]]) -> list[Command[Any]]:
+    """The commands of a batch, now that it can be told of each what it is."""
+    unit.fetch(one.place for one in wanted if isinstance(one, Deferred))
+    return [_found_out(unit, one) if isinstance(one, Deferred) else one for one in wanted]
+
+
+def _found_out(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
+    try:
+        return deferred.then(unit)
+    except LedgerError as refusal:
+        return Command(partial(_refuse, refusal), staged_only=True)
+
+
+def _refuse(refusal: LedgerError, _unit: Unit) -> NoReturn:
+    raise refusal

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -61,6 +61,9 @@ RANDOM_BYTES = 1_024
 
 IDS = 32
 """How many ids are drawn at a time."""
+
+MANY_ROWS = 1_000
+"""From how many staged rows on it pays to send them by themselves: those of some hundred transfers."""
 
 Place = tuple[Reading[Any], Hashable]
 """Where a value stands: what kind of state, and the key."""
@@ -199,14 +202,29 @@ class Unit:
         with self.driver.together():
             self.send()
 
+    @contextmanager
+    def ahead(self) -> Iterator[Callable[[], None]]:
+        """For a block of staged commands: what to call between them, so that rows leave as soon as they are many.
+
+        PostgreSQL then writes some while others are made here; SQLite has nobody to do that.
+        """
+        with ExitStack() as stack:
+            begun = False
+
+            def send() -> None:
+                nonlocal begun
+                if len(self._staged) < MANY_ROWS or not self.driver.is_postgresql:
+                    return
+                if not begun:
+                    stack.enter_context(self.driver.together())
+                    begun = True
+                self._send_rows()
+
+            yield send
+
     def send(self) -> None:
         """The same for who has more to send `together`."""
-        for rows, staged in self._rows.items():
-            if staged:
-                rows.write(self.driver, staged)
-                staged.clear()
-        self._sent += len(self._staged)
-        self._staged.clear()
+        self._send_rows()
         changed: dict[Projection[Any], list[tuple[Any, Any]]] = {}
         for place in self._dirty:
             value = self._held.get(place)
@@ -215,6 +233,14 @@ class Unit:
         self._dirty.clear()
         for projection, values in changed.items():
             projection.save(self.driver, self.city.id, values)
+
+    def _send_rows(self) -> None:
+        for rows, staged in self._rows.items():
+            if staged:
+                rows.write(self.driver, staged)
+                staged.clear()
+        self._sent += len(self._staged)
+        self._staged.clear()
 
     def catch_up(self, *marks: Hashable) -> bool:
         """Leave marks, and flush if an earlier command of the batch left one of them; whether it did.

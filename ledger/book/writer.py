@@ -32,14 +32,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import groupby
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ledger.book import cities, holds, idempotency, seal
 from ledger.book.cities import City, KeyRing, LogEnd
-from ledger.book.commands import Command, Deferred, Outcome, Value, Wanted
+from ledger.book.commands import Command, Outcome, Value, Wanted, known
 from ledger.book.entries import Entry
 from ledger.book.idempotency import ANSWERS
 from ledger.book.line import Blocked, Line, Waiting
@@ -287,11 +287,14 @@ class Writer:
         unit = Unit(transaction, city, self.keys.get(city), now, end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
-        for staged, group in groupby(_known(unit, commands()), lambda command: command.staged_only):
+        for staged, group in groupby(known(unit, commands()), lambda command: command.staged_only):
             alike = list(group)
             if staged:
                 _read_ahead(unit, alike)
-            outcomes += [_run(unit, command) for command in alike]
+            with unit.ahead() as send:
+                for command in alike:
+                    send()
+                    outcomes.append(_run(unit, command))
         return _Carried(outcomes, unit, self._seal(unit, end))
 
     def _seal(self, unit: Unit, end: LogEnd) -> str | None:
@@ -333,23 +336,6 @@ def _all_now(batch: list[_Waiting], line: _Line) -> list[Wanted[Any]]:
     """What a batch wants, together with those who came while it waited for the head."""
     batch += line.rest(MAX_BATCH - len(batch))
     return [waiting.asked for waiting in batch]
-
-
-def _known(unit: Unit, commands: Sequence[Wanted[Any]]) -> list[Command[Any]]:
-    """The commands of a batch, now that it can be told of each what it is."""
-    unit.fetch(command.place for command in commands if isinstance(command, Deferred))
-    return [_found_out(unit, command) if isinstance(command, Deferred) else command for command in commands]
-
-
-def _found_out(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
-    try:
-        return deferred.then(unit)
-    except LedgerError as refusal:
-        return Command(partial(_refuse, refusal), staged_only=True)
-
-
-def _refuse(refusal: LedgerError, _unit: Unit) -> NoReturn:
-    raise refusal
 
 
 def _read_ahead(unit: Unit, commands: Sequence[Command[Any]]) -> None:

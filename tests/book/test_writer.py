@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from sqlalchemy import func, select, text
@@ -10,6 +11,8 @@ from sqlalchemy import func, select, text
 from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
 from ledger.book.commands import Command
+from ledger.book.journal import ENTRIES
+from ledger.book.moves import Transfer
 from ledger.book.seal import SignedCheckpoint
 from ledger.book.unit import Unit
 from ledger.book.writer import Writer
@@ -255,3 +258,28 @@ def test_the_checkpoint_file_failing_does_not_make_a_commit_a_failure(installati
     directory.write_text("a file where the directory should be")
     assert installation.writer.submit(CITY, _grant()).value == 1
     assert len(installation.leaves()) == 2
+
+
+def test_rows_that_left_ahead_stand_and_those_of_a_refusal_do_not(installation: Installation) -> None:
+    """On PostgreSQL the rows of a large batch leave while it is being made; a refusal takes back its own alone."""
+    installation.grant()
+    installation.open("shop:a")
+    many = [Transfer("transfer", "treasury", "shop:a", 1)] * 400
+
+    def pay(unit: Unit) -> int:
+        return len(transfers.post_many(unit, many, actor="treasurer"))
+
+    def pay_and_refuse(unit: Unit) -> int:
+        pay(unit)
+        raise Refused("enough")
+
+    before = len(installation.leaves())
+    commands = [Command(act, staged_only=True) for act in (pay, pay, pay_and_refuse, pay, _grant().run)]
+    with mock.patch.object(ENTRIES, "write", wraps=ENTRIES.write) as write:
+        outcomes = installation.writer.execute(CITY, commands)
+    told = [one.code if isinstance(one, LedgerError) else one.value for one in outcomes[:-1]]
+    assert told == [400, 400, "enough", 400]
+    assert len(installation.leaves()) == before + 1_201
+    assert installation.balance("shop:a").posted_minor == 1_200
+    assert installation.audit().findings == []
+    assert write.call_count == (4 if installation.database.engine.dialect.name == "postgresql" else 1)
