@@ -268,7 +268,7 @@ def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     total = sum(round(float(row["amount"]) * 100) for row in rows)
     assert total == round(float(rows[-1]["balance"]) * 100) == round(float(received.split()[0]) * 100)
-    till.page.get_by_role("link", name="To print").click()
+    till.page.get_by_role("link", name="Print").click()
     till.page.emulate_media(media="print")
     till.page.set_viewport_size({"width": A4_PX[0], "height": A4_PX[1]})
     expect(till.page.locator(".head")).to_be_hidden()
