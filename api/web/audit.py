@@ -18,6 +18,7 @@ from api import addresses, i18n
 from api.services import services
 from api.web import audit_views, figures
 from api.web.shell import Answer, Visit, asked_whole, page, render, see, web
+from api.web.words import N_, say
 from ledger.book import entries
 from ledger.book.entries import Entry
 from ledger.city import export
@@ -67,6 +68,18 @@ class Anchored:
     options: str = ""
 
 
+PROBLEMS = {
+    "refused_history": N_("says it saw another history"),
+    "refused_proof": N_("says it saw another history"),
+    "refused_key": N_("does not accept this log's key"),
+    "refused_log": N_("does not know this log"),
+    "refused_malformed": N_("could not read the request"),
+    "bad_cosignature": N_("sent an invalid signature"),
+    "ahead": N_("signed more than this log has"),
+    "busy": N_("was busy"),
+}
+"""What `ledger.log.cosigning` notes of a witness, in words; whatever else it notes is of the network."""
+
 ANCHORS: list[Callable[[Visit], Anchored]] = []
 """Where anchors come from, newest first: whoever anchors logs adds itself here."""
 
@@ -93,7 +106,10 @@ def audit_home(visit: Visit) -> str:
         activities=audit_views.ranked(visit, "budget", moved.earned),
         shops=audit_views.ranked(visit, "shop", moved.taken),
         largest=audit_views.holdings(visit, flows.largest(session, city.id, LARGEST)),
-        standings=services().public_log.standings(session, city.id, city.vkey),
+        standings=[
+            (one, say(PROBLEMS.get(one.problem, N_("could not be reached"))) if one.problem else "")
+            for one in services().public_log.standings(session, city.id, city.vkey)
+        ],
         anchored=[told for source in ANCHORS if (told := source(visit)).newest],
         log_url=f"{services().public_url}/log/{city.id}/",
         appointed=bool(visit.staff.roles & PERMISSIONS["openings.read"]),

@@ -35,6 +35,9 @@ AS_IT_WAS = "as_it_was"
 """The field that says what a form was filled in with."""
 
 OVERTAKEN = N_("Somebody else changed this meanwhile. Below stands what you typed: send it again to replace theirs.")
+MISSING = "Fill this in."
+"""What the domain says of a field that must not be empty."""
+
 CONFLICT = "idempotency_conflict"
 """Somebody went back to a form that was sent, changed it, and sent it again under its key."""
 
@@ -65,6 +68,13 @@ class Form:
     def word(self, name: str) -> str:
         """A field's text without spaces around it."""
         return self.value(name).strip()
+
+    def needs(self, *names: str) -> None:
+        """Note each of these fields that is empty, so that it is told together with what cannot be read elsewhere."""
+        for name in names:
+            if not self.word(name):
+                text = problems.field_text(services().catalogue, self.visit.language, MISSING)
+                self.errors.setdefault(name, text)
 
     def amount(self, name: str) -> int:
         """An amount as people write it, in minor units; 0 and an error where it cannot be read."""

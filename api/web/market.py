@@ -19,12 +19,13 @@ from ledger.programme import places
 PAGE = 60
 says("approved", N_("Approved. Next: hand the shop its link for the till."))
 says("suspended", N_("Suspended. Its promotions no longer show."))
+says("shop-declined", N_("Declined. It stands below, and can still be approved."))
 
 
 @web.get("/c/<city>/steward/shops")
 @page("shop.list_all", door="desk")
 def steward_shops(visit: Visit) -> str:
-    """Applications first, then the shops that are in, then the suspended."""
+    """Applications first, then the shops that are in, then the suspended, then those that never were in."""
     return _page(visit)
 
 
@@ -42,8 +43,9 @@ def shop_approve(visit: Visit, shop_id: str) -> Answer:
 def shop_suspend(visit: Visit, shop_id: str) -> Answer:
     """Suspend a shop, or decline its application."""
     caller = visit.principal
+    was = shops.find(visit.session, visit.city.id, shop_id).state
     visit.write(lambda unit: shops.suspend(unit, caller, shop_id).id)
-    return see(visit.address("steward_shops"), done="suspended")
+    return see(visit.address("steward_shops"), done="shop-declined" if was == shops.APPLIED else "suspended")
 
 
 @web.post("/c/<city>/steward/shops/<shop_id>/link")
@@ -70,13 +72,17 @@ def _page(visit: Visit, link: str = "", link_shop: str = "") -> str:
     after = request.args.get("after")
     approved = shops.list_(session, city, after=after, limit=PAGE + 1)
     districts = places.districts(session, city)
+    holdings = figures.of(session, city).shops
+    out = shops.list_(session, city, state=shops.SUSPENDED, limit=PAGE)
     return render(
         "steward/shops.html",
         waiting=shops.list_(session, city, state=shops.APPLIED),
         approved=approved[:PAGE],
-        suspended=shops.list_(session, city, state=shops.SUSPENDED, limit=PAGE),
+        # An account is opened by the first approval: who has none was declined.
+        suspended=[one for one in out if one.account in holdings],
+        declined=[one for one in out if one.account not in holdings],
         next_url=visit.address("steward_shops", after=approved[PAGE - 1].id) if len(approved) > PAGE else None,
-        holdings=figures.of(session, city).shops,
+        holdings=holdings,
         category_names={key: say(text) for key, text in CATEGORIES.items()},
         district_names={one.id: name(one) for one in districts},
         link=link,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from api.services import services
 from api.web.forms import Form
 from api.web.kiosk import current_code
@@ -11,7 +13,7 @@ from api.web.words import N_
 from ledger.book import cities
 from ledger.book.unit import Unit
 from ledger.errors import NotFound, Refused, ValidationFailed
-from ledger.programme import activities, sheets
+from ledger.programme import activities, codes, sheets
 
 ON_A_PAGE = 12
 """Slips on one page of A4: three columns, four rows."""
@@ -55,21 +57,16 @@ def code_sheet_make(visit: Visit, activity_id: str) -> Answer:
 
 @web.get("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>")
 @page("activity.manage", door="desk")
-def code_sheet(visit: Visit, activity_id: str, number: int) -> str:
+def code_sheet(visit: Visit, activity_id: str, number: int) -> Answer:
     """A sheet to print: pages of A4 with slips in both languages. Used slips are left out."""
-    view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
+    if _sheet(visit, activity_id, number).withdrawn:
+        return _code_sheet_page(visit, activity_id, number, [], withdrawn=True), 410
     row = cities.get(visit.session, visit.city.id)
     found = sheets.printed(
         visit.session, row, visit.city.keys, visit.principal, activity_id, number, services().public_url
     )
     slips = [(one.serial, one.code, symbol(one.code.url)) for one in found if not one.used]
-    return render(
-        "steward/code_sheet.html",
-        activity=view,
-        number=number,
-        pages=[slips[start : start + ON_A_PAGE] for start in range(0, len(slips), ON_A_PAGE)],
-        used=len(found) - len(slips),
-    )
+    return _code_sheet_page(visit, activity_id, number, slips, used=len(found) - len(slips))
 
 
 @web.get("/c/<city>/steward/activities/<activity_id>/codes/<int(max=2147483647):number>/withdraw")
@@ -77,9 +74,7 @@ def code_sheet(visit: Visit, activity_id: str, number: int) -> str:
 def code_sheet_ask(visit: Visit, activity_id: str, number: int) -> Answer:
     """Whether a sheet is really to be withdrawn: that cannot be undone."""
     view = activities.get(visit.session, visit.city.id, activity_id, visit.now)
-    sheet = next((one for one in sheets.list_(visit.session, visit.city.id, activity_id) if one.number == number), None)
-    if sheet is None:
-        raise NotFound("sheet", str(number))
+    sheet = _sheet(visit, activity_id, number)
     if sheet.withdrawn:
         return see(visit.address("code_sheets", activity_id=activity_id), done="sheet-withdrawn")
     return render("steward/code_withdraw.html", activity=view, sheet=sheet)
@@ -97,6 +92,32 @@ def code_sheet_withdraw(visit: Visit, activity_id: str, number: int) -> Answer:
 
     visit.write(run)
     return see(visit.address("code_sheets", activity_id=activity_id), done="sheet-withdrawn")
+
+
+def _sheet(visit: Visit, activity_id: str, number: int) -> sheets.SheetView:
+    for one in sheets.list_(visit.session, visit.city.id, activity_id):
+        if one.number == number:
+            return one
+    raise NotFound("sheet", str(number))
+
+
+def _code_sheet_page(
+    visit: Visit,
+    activity_id: str,
+    number: int,
+    slips: list[tuple[int, codes.Code, Markup]],
+    *,
+    used: int = 0,
+    withdrawn: bool = False,
+) -> str:
+    return render(
+        "steward/code_sheet.html",
+        activity=activities.get(visit.session, visit.city.id, activity_id, visit.now),
+        number=number,
+        pages=[slips[start : start + ON_A_PAGE] for start in range(0, len(slips), ON_A_PAGE)],
+        used=used,
+        withdrawn=withdrawn,
+    )
 
 
 def _sheets_page(visit: Visit, activity_id: str, form: Form) -> str:

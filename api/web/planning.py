@@ -200,6 +200,7 @@ def _forecast(visit: Visit, form: Form, policy: Policy, mode: str, daily: bool, 
 
 
 def _new(form: Form) -> NewActivity:
+    form.needs("name_th", "name_en")
     return NewActivity(
         place=form.word("place"),
         policy=Policy(

@@ -50,6 +50,7 @@ def promotion_new(visit: Visit) -> str:
 def promotion_create(visit: Visit) -> Answer:
     """Offer a new promotion."""
     form, caller = Form.sent(visit), visit.principal
+    form.needs("title_th")
     new = NewPromotion(
         shop=caller.subject or "",
         title_th=form.word("title_th"),
@@ -89,6 +90,7 @@ def promotion_edit(visit: Visit, promotion_id: str) -> str:
 def promotion_change(visit: Visit, promotion_id: str) -> Answer:
     """Change a promotion."""
     form, caller, view = Form.sent(visit), visit.principal, _own(visit, promotion_id)
+    form.needs("title_th")
     wanted = PromotionChange(
         title_th=form.word("title_th"),
         title_en=form.word("title_en"),

@@ -106,6 +106,7 @@ def space_change(visit: Visit, place_id: str) -> Answer:
 
 
 def _new(form: Form) -> NewPlace:
+    form.needs("name_th", "name_en")
     return NewPlace(
         name_th=form.word("name_th"),
         name_en=form.word("name_en"),

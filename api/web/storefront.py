@@ -30,6 +30,7 @@ def shop_apply(visit: Visit) -> str:
 def shop_apply_sent(visit: Visit) -> Answer:
     """Take an application in."""
     form, caller = Form.sent(visit), visit.principal
+    form.needs("name_th")
     new = NewShop(
         name_th=form.word("name_th"),
         name_en=form.word("name_en"),

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from ledger.book import transfers
 from ledger.proof import handles, receipt
 from ledger.verifier.run import verify_export
 from tests.browser.covering import Look, in_looks
 from tests.browser.looks import check, check_with_axe
+from tests.browser.scene import opened
 from tests.browser.site import CITY, LAPTOP, PHONE, Person, Site, read_symbols
 from tests.proof.logs import VKEY
 
@@ -350,3 +352,16 @@ def test_an_appointed_auditor_takes_the_openings(site: Site, tmp_path: Path) -> 
     answer = stranger.page.goto(f"{site.home}/audit/openings.zip")
     assert answer is not None
     assert answer.status in (401, 403)
+
+
+def test_the_largest_amounts_fit_a_phone(site: Site) -> None:
+    """Half of what a book can hold is granted: on a phone nothing is wider than the window, in either language."""
+    with opened(site) as installation:
+        installation.writer.run(
+            CITY, lambda unit: transfers.post(unit, "grant", "issuance", "treasury", 2**52, actor="treasurer").seq
+        )
+    for language in ("th", "en"):
+        page = site.person(PHONE, language).page
+        page.goto(f"{site.home}/audit/")
+        expect(page.locator(".figures")).to_contain_text("45,03")
+        check(page)

@@ -259,7 +259,7 @@ def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
     till.page.goto(f"{site.home}/shop/sales?by=month")
     received = till.page.locator(".figures dd").first.inner_text()
     expect(till.page.locator(".chart svg[role=img]")).to_be_visible()
-    expect(till.page.locator(".chart tbody tr")).to_have_count(till.page.locator(".chart rect").count())
+    expect(till.page.locator(".chart tbody tr")).to_have_count(1)  # the days on which nothing came are left out
     till.page.get_by_role("link", name="Statement for this time").click()
     with till.page.expect_download() as download:
         till.page.get_by_role("link", name="CSV").click()
@@ -268,7 +268,7 @@ def test_sales_and_papers(site: Site, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     total = sum(round(float(row["amount"]) * 100) for row in rows)
     assert total == round(float(rows[-1]["balance"]) * 100) == round(float(received.split()[0]) * 100)
-    till.page.get_by_role("link", name="To print").click()
+    till.page.get_by_role("link", name="Print").click()
     till.page.emulate_media(media="print")
     till.page.set_viewport_size({"width": A4_PX[0], "height": A4_PX[1]})
     expect(till.page.locator(".head")).to_be_hidden()

@@ -196,6 +196,20 @@ def test_witnesses_stand_there_with_what_they_cosigned(town: Town) -> None:
         assert friend.vkey in visitor.get(f"{HOME}/audit/entries/0").html
 
 
+def test_what_a_witness_refused_is_said_in_words(town: Town) -> None:
+    """A witness that does not know the log: both languages say so, and no code of the program's stands there."""
+    friend = Friend(town.installation, "press")
+    settings = town.app.extensions["kgo"].installation.settings
+    settings.policy.write_text(f"witness {friend.name} {friend.vkey}\nquorum press\n")
+    (town.installation.keys.directory.parent / "friend-press" / "witness" / "logs").write_text("")
+    (standing,) = friend.cosign(rule([friend], "quorum press"))
+    assert standing.problem == "refused_log"
+    visitor = town.visitor()
+    for language, words in (("en", "does not know this log"), ("th", "ไม่รู้จักบันทึกนี้")):
+        page = visitor.get(f"{HOME}/audit/?lang={language}")
+        assert (words in page.text, "refused_log" in page.html) == (True, False)
+
+
 def test_the_download_verifies_offline(town: Town, tmp_path: Path) -> None:
     """What the button gives is an export that the verifier accepts, and it holds no openings."""
     town.learner()

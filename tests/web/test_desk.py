@@ -175,6 +175,21 @@ def test_a_suspended_shop_is_approved_again(town: Town) -> None:
     assert "Suspend : The cafe" in steward.send(suspended.form("/cafe/approve")).text
 
 
+def test_a_declined_shop_stands_apart_from_the_suspended(town: Town) -> None:
+    """It never was in: it has a heading of its own, is not said to be suspended, and can be approved after all."""
+    stranger, steward = town.visitor(), town.worker(BOTH)
+    stranger.send(stranger.get(f"{HOME}/shop/apply").form("/apply"), name_th="ร้านใหม่", name_en="Newcomer")
+    declined = steward.send(steward.get(f"{HOME}/steward/shops?lang=en").form("/suspend"))
+    assert "Declined. It stands below" in declined.text
+    assert not re.search("<h2[^>]*>Suspended", declined.html)
+    both = steward.send(declined.form("/cafe/suspend"))
+    assert "Suspended. Its promotions no longer show." in both.text
+    suspended, _, rest = both.html.partition('">Suspended</h2>')[2].partition('">Declined</h2>')
+    assert ("The cafe" in suspended, "The cafe" in rest) == (True, False)
+    assert ("Newcomer" in suspended, "Newcomer" in rest) == (False, True)
+    assert "Approve after all : Newcomer" in both.text
+
+
 def test_a_shop_applies_is_approved_and_opens_its_till(town: Town) -> None:
     """From the public form through the steward's decision to the till, by a link that works once."""
     stranger, steward, shop = town.visitor(), town.worker(BOTH), town.visitor()

@@ -151,7 +151,10 @@ def test_a_sheet_from_the_form_to_a_learner_s_wallet(town: Town) -> None:
     steward.send(question.form())
     other = town.visitor()
     assert other.send(other.get(slips[1]).form()).status == 422
-    assert steward.get(f"{sheets_page}/2").status == 404
+    void = steward.get(f"{sheets_page}/2?lang=en")
+    assert (void.status, "This sheet was withdrawn." in void.text, "/q/" in void.html) == (410, True, False)
+    assert f'href="{sheets_page}"' in void.html.partition("<h1")[2]
+    assert steward.get(f"{sheets_page}/3").status == 404
     assert steward.get(f"{HOME}/steward/activities/slips/poster").address.endswith("/codes")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from ledger.book import transfers
 from ledger.commerce import shops, trading
@@ -32,6 +33,28 @@ def test_day_week_and_month_have_the_same_total(town: Town) -> None:
         assert "<svg" in page.html
         assert "Coffee" in page.text
     assert "6.00 KGO" not in shop.get(f"{HOME}/shop/sales?by=month&at=2026-02-10&lang=en").text
+
+
+def test_the_table_of_a_month_leaves_empty_days_out(town: Town) -> None:
+    """The drawing has all 31 days, the table only the one on which something came."""
+    shop = town.worker({"shop"}, "cafe")
+    sell(town, shop)
+    chart = shop.get(f"{HOME}/shop/sales?by=month&at=2026-03-02&lang=en").html.partition('<figure class="chart')[2]
+    drawing, _, table = chart.partition("</figure>")[0].partition("<table>")
+    assert drawing.count("<rect") == 31
+    assert re.findall(r'<th scope="row">([^<]+)</th>', table) == ["2 Mar"]
+
+
+def test_a_suspended_shop_sees_its_open_request(town: Town) -> None:
+    """It can still withdraw what it asked for before, and is led to whom to ask; it can ask for nothing new."""
+    shop = town.worker({"shop"}, "cafe")
+    sell(town, shop)
+    town.installation.run(lambda unit: trading.ask(unit, Principal(CITY, frozenset({"shop"}), "cafe"), 100))
+    town.installation.run(lambda unit: shops.suspend(unit, Principal.system(CITY), "cafe"))
+    page = shop.get(f"{HOME}/shop/tokens?lang=en")
+    assert f'href="{HOME}/help"' in page.html.partition("<main")[2].partition("</main")[0]
+    assert not any(form.action.endswith(("/settle", "/spend")) for form in page.forms)
+    assert "Withdrawn by your shop" in shop.send(page.form("/withdraw")).text
 
 
 def test_thai_periods_count_in_the_buddhist_era(town: Town) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.web.conftest import HOME, Town
@@ -123,6 +125,30 @@ def test_nobody_s_activity_is_funded(town: Town) -> None:
     page = steward.send(steward.get(f"{HOME}/steward/treasury").form("/fund"), activity="", fund_amount="5")
     assert (page.status, 'id="e-activity"' in page.html) == (422, True)
     assert page.form("/fund").fields["fund_amount"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "missing"),
+    [
+        ("steward/activities/new", {"amount": "five"}, ("name_th", "name_en")),
+        (f"{WALK.removeprefix(f'{HOME}/')}/edit", {"amount": "five", "name_th": " ", "name_en": ""}, ("name_th",)),
+        ("steward/spaces/new", {"street_order": "first"}, ("name_th", "name_en")),
+        ("shop/promotions/new", {"price": "five"}, ("title_th",)),
+        ("shop/apply", {"category": "none"}, ("name_th",)),
+    ],
+)
+def test_all_that_is_wrong_is_told_at_once(
+    town: Town, path: str, wrong: dict[str, str], missing: tuple[str, ...]
+) -> None:
+    """What is empty and must not be is named together with what cannot be read, at the first try."""
+    visitor = town.worker({"shop"}, "cafe") if path.startswith("shop") else english(town)
+    address = f"{HOME}/{path}"
+    form = visitor.get(address).form(f"/{path}")
+    form.fields.update(wrong)
+    told = visitor.send(form)
+    assert told.status == 422
+    named = set(re.findall(r'id="e-([a-z_]+)"', told.html))
+    assert {*missing, *wrong} <= named
 
 
 def test_odd_names_are_text_and_nothing_else(town: Town) -> None:
