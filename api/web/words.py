@@ -203,14 +203,15 @@ def hours(starts_at: datetime, ends_at: datetime) -> str:
     return whole(f"{clock(starts_at).removesuffix(f'{NO_BREAK}น.')}–{'24' + end[2:] if end[:5] == '00:00' else end}")
 
 
-def soon(at: datetime) -> str:
+def soon(at: datetime, visit: Visit | None = None) -> str:
     """An instant of the next days: `today, 18:00`, `tomorrow, 18:00`, else the date and the time."""
-    days = (date_of(at) - date_of(g.visit.now)).days
-    if days == 0:
-        return say(N_("today, {time}"), time=clock(at))
-    if days == 1:
-        return say(N_("tomorrow, {time}"), time=clock(at))
-    return dt(at)
+    zone, now = (visit or g.visit).city.zone, (visit or g.visit).now
+    days = (i18n.local(at, zone).date() - i18n.local(now, zone).date()).days
+    if days not in (0, 1):
+        return whole(i18n.date_time(speech(), at, zone))
+    return say(
+        N_("tomorrow, {time}") if days else N_("today, {time}"), time=whole(i18n.time_of_day(speech(), at, zone))
+    )
 
 
 def span(starts_at: datetime, ends_at: datetime) -> str:
@@ -234,13 +235,13 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
             if activity.daily_until == "24:00":
                 closing = closing.replace("00:00", "24:00")
             return say(N_("today until {time}"), time=closing)
-        return say(N_("until {at}"), at=whole(i18n.date_time(speech(), end, zone)))
+        return say(N_("until {at}"), at=soon(end, visit))
     if activity.state == CLOSED:
         return say(N_("over"))
     if activity.daily_from and activity.daily_until:
         return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
     if activity.next_opens_at is not None:
-        return say(N_("opens {at}"), at=whole(i18n.date_time(speech(), activity.next_opens_at, zone)))
+        return say(N_("opens {at}"), at=soon(activity.next_opens_at, visit))
     return say(N_("no date yet"))
 
 
