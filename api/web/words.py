@@ -214,13 +214,19 @@ def soon(at: datetime, visit: Visit | None = None) -> str:
     )
 
 
+def opening(at: datetime, visit: Visit | None = None) -> str:
+    """`opens today, 18:00`, `opens tomorrow, 18:00`, else with the date; Thai writes the word and the day as one."""
+    told = soon(at, visit)
+    return say(N_("opens {at}"), at=told) if told[:1].isdigit() else say(N_("opens {day}"), day=told)
+
+
 def span(starts_at: datetime, ends_at: datetime) -> str:
     """From one instant to another; the date once where it is the same."""
     zone = g.visit.city.zone
     same = i18n.local(starts_at, zone).date() == i18n.local(ends_at, zone).date()
     if same:
         comma = "" if speech() == "th" else ","
-        return whole(f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}")
+        return f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}"
     return f"{dt(starts_at)} – {dt(ends_at)}"
 
 
@@ -235,13 +241,13 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
             if activity.daily_until == "24:00":
                 closing = closing.replace("00:00", "24:00")
             return say(N_("today until {time}"), time=closing)
-        return say(N_("until {at}"), at=soon(end, visit))
+        return say(N_("until {at}"), at=whole(i18n.date_time(speech(), end, zone)))
     if activity.state == CLOSED:
         return say(N_("over"))
     if activity.daily_from and activity.daily_until:
         return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
     if activity.next_opens_at is not None:
-        return say(N_("opens {at}"), at=soon(activity.next_opens_at, visit))
+        return opening(activity.next_opens_at, visit)
     return say(N_("no date yet"))
 
 
