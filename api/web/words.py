@@ -32,7 +32,7 @@ _UNKNOWN_WORD = re.compile("(?<=โปรโมชั่น)(?=[ก-ฮเ-ไ])
 """Where a line may break after a word that browsers' Thai dictionaries lack: they would break inside the next one."""
 
 _TIGHT = re.compile(r"(?<=\d) (?=\S)|(?<=\.) (?=\d)")
-_COUNTED = re.compile(r"(?<!\S)(\d[\d.,]*) ")
+_COUNTED = re.compile(r"(?<![^ ])(\d[\d.,]*) ")
 
 
 def N_(msgid: str) -> str:  # noqa: N802 — the customary name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from api.web.words import NO_BREAK
+from api.web.words import NO_BREAK, whole
 from ledger.book.unit import Unit
 from ledger.commerce import promotions, shops
 from ledger.commerce.promotions import NewPromotion
@@ -226,6 +226,8 @@ def test_a_meeting_of_today_or_tomorrow_is_told_without_a_date(town: Town) -> No
     assert "เปิดวันนี้ " in told[1, "th"]
     assert "เปิดพรุ่งนี้ " in told[24, "th"]
     assert "opens 2" not in told[24, "en"]
+    page = town.visitor().get(f"{HOME}/activities/in-1?lang=th").html
+    assert f'<span class="phrase">{whole("2 มี.ค. 2569")}</span> <span class="phrase">11:00–12:00' in page
     assert f"opens {(START + timedelta(hours=48)).day}" in told[48, "en"].replace(NO_BREAK, " ")
 
 
