@@ -53,7 +53,7 @@ def code(visit: Visit, code: str) -> Answer:
     if look.expired and not learner:
         raise Refused("code_expired")
     view = look.activity
-    pays = learner or ((view.is_open or look.turn is not None) and view.is_funded)
+    pays = learner or ((view.is_open or look.turn is not None) and view.is_funded and not view.is_full)
     shown = render("learner/code.html", code=look.code, activity=view, turn=look.turn, learner=learner, pays=pays)
     return with_ticket(visit, shown)
 

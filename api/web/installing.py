@@ -16,7 +16,8 @@ ICONS = (
     ("icon-512.png", "512x512", "any"),
     ("icon-512.png", "512x512", "maskable"),
 )
-FRAME, GROUND = "#1c2158", "#fcf7ec"
+FRAME = "#1c2158"
+"""The indigo of the head and of the icons: while the program starts, in the light and in the dark."""
 
 
 @web.get("/c/<city>/app.webmanifest")
@@ -32,7 +33,7 @@ def manifest(visit: Visit) -> Response:
         start_url=visit.address("wallet"),
         scope=url_for("web.landing"),
         display="standalone",
-        background_color=GROUND,
+        background_color=FRAME,
         theme_color=FRAME,
         icons=[
             {"src": static(file), "sizes": sizes, "type": "image/png", "purpose": use} for file, sizes, use in ICONS

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from api.services import services
 from api.web.redemptions import symbol
 from api.web.shell import Answer, Visit, page, render, web
-from api.web.words import N_, clock, ngettext, say, when
+from api.web.words import N_, clock, ngettext, say, soon, when
 from ledger.book import cities
 from ledger.people.roles import STEWARD
 from ledger.programme import activities, attendance, codes, posters
@@ -81,15 +81,22 @@ def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:
     if view.window is None:
         shut = say(N_("Not open just now"))
         opening = f"{shut}\n{when(view)}" if view.next_opens_at or view.daily_from else shut
-        return {"closed": opening, "arrivals": shut, "seats": "", "latest": []}
+        return {"closed": opening, "full": False, "arrivals": shut, "seats": "", "latest": []}
     count, city = arrivals_of(visit, view), visit.city.id
-    left = None if view.window.seats is None else view.window.seats - count
+    left = view.seats_left
     latest = attendance.latest_in_session(visit.session, city, view.id, view.window.session, LATEST)
     return {
-        "closed": say(N_("All seats are taken")) if left is not None and left <= 0 else "",
+        "closed": _full(view) if view.is_full else "",
+        "full": view.is_full,
         "arrivals": ngettext("{count} has arrived", "{count} have arrived", count)
         if count
         else say(N_("Be the first to arrive")),
-        "seats": ngettext("{count} seat left", "{count} seats left", left) if left is not None and left > 0 else "",
+        "seats": ngettext("{count} seat left", "{count} seats left", left) if left and not view.is_full else "",
         "latest": [clock(at) for at in latest],
     }
+
+
+def _full(view: ActivityView) -> str:
+    """That no seat is left, and when there are seats again where that is known."""
+    taken = say(N_("All seats are taken"))
+    return f"{taken}\n{say(N_('The next one: {at}'), at=soon(view.next_opens_at))}" if view.next_opens_at else taken

@@ -205,6 +205,8 @@ PLAINLY = {
         "The tokens of this activity are used up for now. Tell the organiser, and scan again later."
     ),
     "forbidden.wallet": N_("This belongs to another wallet, so it is not shown here."),
+    "not_found.promotion": N_("It may have ended, or the link is mistyped. See what else the shops offer."),
+    "not_found.activity": N_("It may have been called off, or the link is mistyped. See what else is on."),
 }
 """What people read of the refusals whose own words are for programs, by code or by code and reason."""
 
@@ -214,6 +216,8 @@ TITLES = {
     "bad_request": N_("Begin again"),
     "body_too_large": N_("Too large to send"),
     "not_found.page": N_("There is no such page"),
+    "not_found.promotion": N_("There is no such promotion"),
+    "not_found.activity": N_("There is no such activity"),
     "forbidden.wallet": N_("Not in this wallet"),
     "cap_reached.seats": N_("All seats are taken"),
     "activity_closed.not_open_yet": N_("Not open yet"),
@@ -223,6 +227,8 @@ TITLES = {
 
 SIGNS = {
     "not_found": "search",
+    "not_found.promotion": "offer",
+    "not_found.activity": "today",
     "code_expired": "clock",
     "redemption_expired": "clock",
     "link_expired": "clock",

@@ -32,7 +32,7 @@ _UNKNOWN_WORD = re.compile("(?<=โปรโมชั่น)(?=[ก-ฮเ-ไ])
 """Where a line may break after a word that browsers' Thai dictionaries lack: they would break inside the next one."""
 
 _TIGHT = re.compile(r"(?<=\d) (?=\S)|(?<=\.) (?=\d)")
-_COUNTED = re.compile(r"(?<!\S)(\d[\d.,]*) ")
+_COUNTED = re.compile(r"(?<![^ ])(\d[\d.,]*) ")
 
 
 def N_(msgid: str) -> str:  # noqa: N802 — the customary name
@@ -203,14 +203,21 @@ def hours(starts_at: datetime, ends_at: datetime) -> str:
     return whole(f"{clock(starts_at).removesuffix(f'{NO_BREAK}น.')}–{'24' + end[2:] if end[:5] == '00:00' else end}")
 
 
-def soon(at: datetime) -> str:
+def soon(at: datetime, visit: Visit | None = None) -> str:
     """An instant of the next days: `today, 18:00`, `tomorrow, 18:00`, else the date and the time."""
-    days = (date_of(at) - date_of(g.visit.now)).days
-    if days == 0:
-        return say(N_("today, {time}"), time=clock(at))
-    if days == 1:
-        return say(N_("tomorrow, {time}"), time=clock(at))
-    return dt(at)
+    zone, now = (visit or g.visit).city.zone, (visit or g.visit).now
+    days = (i18n.local(at, zone).date() - i18n.local(now, zone).date()).days
+    if days not in (0, 1):
+        return whole(i18n.date_time(speech(), at, zone))
+    return say(
+        N_("tomorrow, {time}") if days else N_("today, {time}"), time=whole(i18n.time_of_day(speech(), at, zone))
+    )
+
+
+def opening(at: datetime, visit: Visit | None = None) -> str:
+    """`opens today, 18:00`, `opens tomorrow, 18:00`, else with the date; Thai writes the word and the day as one."""
+    told = soon(at, visit)
+    return say(N_("opens {at}"), at=told) if told[:1].isdigit() else say(N_("opens {day}"), day=told)
 
 
 def span(starts_at: datetime, ends_at: datetime) -> str:
@@ -219,7 +226,7 @@ def span(starts_at: datetime, ends_at: datetime) -> str:
     same = i18n.local(starts_at, zone).date() == i18n.local(ends_at, zone).date()
     if same:
         comma = "" if speech() == "th" else ","
-        return whole(f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}")
+        return f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}"
     return f"{dt(starts_at)} – {dt(ends_at)}"
 
 
@@ -240,7 +247,7 @@ def when(activity: ActivityView, visit: Visit | None = None) -> str:
     if activity.daily_from and activity.daily_until:
         return say(N_("every day {start}–{end}"), start=activity.daily_from, end=activity.daily_until)
     if activity.next_opens_at is not None:
-        return say(N_("opens {at}"), at=whole(i18n.date_time(speech(), activity.next_opens_at, zone)))
+        return opening(activity.next_opens_at, visit)
     return say(N_("no date yet"))
 
 

@@ -254,7 +254,7 @@ def row(session: Session, city: str, identifier: str) -> Activity:
 
 
 def list_(session: Session, city: str, now: datetime, *, everything: bool = False) -> list[ActivityView]:
-    """The published activities, open and funded ones first, then by their next opening; else all of them."""
+    """The published activities: open ones first, with those that still reward somebody before the others; or all."""
     query = select(Activity).where(Activity.city == city)
     if not everything:
         query = query.where(Activity.state == PUBLISHED)
@@ -265,7 +265,7 @@ def list_(session: Session, city: str, now: datetime, *, everything: bool = Fals
         seen,
         key=lambda view: (
             not view.is_open,
-            not view.is_funded,
+            not view.is_funded or view.is_full,
             view.next_opens_at is None,
             view.next_opens_at or now,
             view.state == CLOSED,

@@ -6,7 +6,7 @@ once where the policy says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     select,
+    tuple_,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -101,6 +102,16 @@ def in_session(session: Session, city: str, activity: str, window: str) -> int:
         Attendance.city == city, Attendance.activity == activity, Attendance.session == window
     )
     return session.scalar(query) or 0
+
+
+def in_sessions(session: Session, city: str, of: Mapping[str, str]) -> dict[str, int]:
+    """How many have checked in, by activity, to one session of each; those without any are left out."""
+    query = (
+        select(Attendance.activity, func.count().label("attended"))
+        .where(Attendance.city == city, tuple_(Attendance.activity, Attendance.session).in_(of.items()))
+        .group_by(Attendance.activity)
+    )
+    return {row.activity: row.attended for row in session.execute(query)}
 
 
 def latest_in_session(session: Session, city: str, activity: str, window: str, limit: int) -> list[datetime]:

@@ -1,6 +1,6 @@
 """What people see of an activity at one moment: open or not, until when, what it pays, what is left.
 
-Building views costs two queries (places, coming sessions), however many activities there are.
+Building views costs three queries (places, coming sessions, seats taken), however many activities there are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from ledger.book.cities import City
-from ledger.programme import places, sessions, windows
+from ledger.programme import attendance, places, sessions, windows
 from ledger.programme import policy as policies
 from ledger.programme.places import PlaceView
 from ledger.programme.policy import CityRules, Policy
@@ -50,6 +50,7 @@ class ActivityView:
         sessions: the explicit sessions that are not over, by time.
         amount_minor: what a check-in earns now, after the city's cap.
         budget_minor: what is left in its budget.
+        seats_left: in the session it is open in now; None where that has no limit, or outside its times.
     """
 
     id: str
@@ -71,6 +72,7 @@ class ActivityView:
     sessions: tuple[Window, ...]
     amount_minor: int
     budget_minor: int
+    seats_left: int | None
 
     @property
     def is_open(self) -> bool:
@@ -82,6 +84,11 @@ class ActivityView:
         """Whether its budget pays for one more check-in."""
         return self.budget_minor >= self.amount_minor
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every seat of the session that it is open in now is taken."""
+        return self.seats_left is not None and self.seats_left <= 0
+
 
 def of(
     session: Session, city: City, activities: Sequence[Activity], now: datetime, budgets: Mapping[str, int]
@@ -90,12 +97,14 @@ def of(
     known = {place.id: place for place in places.list_(session, city.id)}
     coming = sessions.not_over(session, city.id, [activity.id for activity in activities], now)
     caps = CityRules.of(city.settings).assurance_caps
+    times = {one.id: _times(one, city.zone, coming.get(one.id, []), now) for one in activities}
+    running = {one: window for one, found in times.items() if (window := windows.current(found, now))}
+    limited = {one: window.session for one, window in running.items() if window.seats is not None}
+    taken = attendance.in_sessions(session, city.id, limited) if limited else {}
     views = []
     for activity in activities:
-        explicit = coming.get(activity.id, [])
-        hours = hours_of(activity, city.zone)
-        times = (hours.around(now) if hours else explicit) if activity.state == PUBLISHED else []
-        following = windows.upcoming(times, now)
+        window, following = running.get(activity.id), windows.upcoming(times[activity.id], now)
+        seats = window.seats if window else None
         policy = Policy.from_json(activity.policy)
         shared = {name: getattr(activity, name) for name in _SHARED}
         views.append(
@@ -103,14 +112,23 @@ def of(
                 **shared,
                 place=known[activity.place],
                 policy=policy,
-                window=windows.current(times, now),
+                window=window,
                 next_opens_at=following.starts_at if following else None,
-                sessions=tuple(explicit),
+                sessions=tuple(coming.get(activity.id, [])),
                 amount_minor=policies.points_for(policy, caps, activity.mode),
                 budget_minor=budgets.get(budget_of(activity.id), 0),
+                seats_left=None if seats is None else seats - taken.get(activity.id, 0),
             )
         )
     return views
+
+
+def _times(activity: Activity, zone: str, explicit: list[Window], now: datetime) -> Sequence[Window]:
+    """When a published activity is open, as far as that matters now."""
+    if activity.state != PUBLISHED:
+        return []
+    hours = hours_of(activity, zone)
+    return hours.around(now) if hours else explicit
 
 
 def hours_of(activity: Activity, zone: str) -> DailyHours | None:

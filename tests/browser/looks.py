@@ -46,6 +46,7 @@ PUBLIC = (
     "audit/check",
 )
 LEARNER = (
+    "activities/living-museum",
     "promotions",
     "promotions/sample-sticky-rice",
     "wallet",

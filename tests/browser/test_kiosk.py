@@ -121,11 +121,15 @@ def test_seats_and_arrivals_are_told_until_it_closes(site: Site) -> None:
     expect(check_in(site, page).page.locator(".token b")).to_have_text("+10.00")
     expect(page.locator("#closed")).to_have_text("All seats are taken")
     expect(page.locator("#seats")).to_be_hidden()
+    expect(page.locator(".taken")).to_be_visible()
+    expect(page.locator(".when")).to_be_hidden()
     assert read_symbols(page.screenshot()) == [], "nobody is called to a seat that is not there"
     expect(page.locator("#latest")).to_have_text(re.compile(r"\d\d:\d\d · \d\d:\d\d"))
     with opened(site) as installation:
         installation.writer.run(CITY, lambda unit: activities.end_session(unit, system, "small", session))
     expect(page.locator("#closed")).to_contain_text("Not open just now")
+    expect(page.locator(".when")).to_be_visible()
+    expect(page.locator(".taken")).to_be_hidden()
     assert read_symbols(page.screenshot()) == []
 
 

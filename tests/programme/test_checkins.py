@@ -206,8 +206,10 @@ def test_seats_run_out(town: Town) -> None:
     town.meet("library", 0, 1, seats=2)
     town.meet("library", 1, 1, seats=2)
     code = town.code().text
-    for _ in range(2):
+    for left in (2, 1):
+        assert (town.view().seats_left, town.view().is_full) == (left, False)
         town.check_in(town.learner(), code)
+    assert (town.view().seats_left, town.view().is_full) == (0, True)
     late = town.learner()
     refusal = town.refusal(late, code)
     assert (*_why(refusal), refusal.params) == ("cap_reached", "seats", {"limit": 2})

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from ledger.book import transfers
+from ledger.book.unit import Unit
 from ledger.people.roles import Principal
 from ledger.programme import activities
+from ledger.programme.activities import NewActivity
+from ledger.programme.policy import Policy
 from tests.factories import CITY
 from tests.web.conftest import HOME, Town
 
@@ -149,3 +155,40 @@ def test_another_site_cannot_check_anybody_in(town: Town) -> None:
         assert answer.status_code == 403, headers
     assert town.kinds().count("reward") == 1
     assert learner.send(form).status == 200
+
+
+def meet(town: Town, seats: int) -> None:
+    """Let `ring`, a poster activity without daily hours, meet now with so many seats, and again in two days."""
+
+    def stage(unit: Unit) -> str:
+        system = Principal.system(CITY)
+        new = NewActivity(id="ring", place="kaen", name_th="วง", name_en="Ring", mode="poster", policy=Policy(500))
+        activities.create(unit, system, new)
+        unit.flush()
+        transfers.post(unit, "fund", "treasury", "budget:ring", 10_000, actor="system")
+        for days in (0, 2):
+            begin = unit.now + timedelta(days=days)
+            activities.add_session(unit, system, "ring", begin, begin + timedelta(hours=1), seats)
+        return "ring"
+
+    town.installation.run(stage)
+
+
+def test_seats_are_told_before_the_tap(town: Town) -> None:
+    """What is on, the activity and its code tell the seats left; where none is, nobody is asked to join for nothing."""
+    meet(town, 2)
+    code, pages = town.code("ring") + "?lang=en", (f"{HOME}/?lang=en", f"{HOME}/activities/ring?lang=en")
+    for left in ("2 seats left", "1 seat left"):
+        assert all(left in town.visitor().get(page).text for page in (code, *pages)), left
+        learner = town.visitor()
+        learner.send(learner.get(code).form())
+    before = town.kinds()
+    late = town.visitor()
+    shown = late.get(code)
+    assert "All seats are taken The next one:" in shown.text
+    assert not shown.forms
+    assert f"{HOME}/" in shown.links
+    assert all("All seats are taken" in late.get(page).text for page in pages)
+    assert "All seats are taken" not in late.get(f"{HOME}/activities/walk?lang=en").text
+    assert town.kinds() == before
+    assert "+5.00" in learner.send(learner.get(code).form()).text, "who has a seat still finds the receipt"

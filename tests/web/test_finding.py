@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from api.web.words import NO_BREAK, whole
 from ledger.book.unit import Unit
 from ledger.commerce import promotions, shops
 from ledger.commerce.promotions import NewPromotion
@@ -202,3 +203,49 @@ def test_amounts_and_dates_stay_in_one_line(town: Town) -> None:
     page = town.learner().get(f"{HOME}/wallet?lang=en").html
     assert "5.00\N{NO-BREAK SPACE}KGO" in page
     assert "2\N{NO-BREAK SPACE}Mar\N{NO-BREAK SPACE}2026" in page
+
+
+def test_a_meeting_of_today_or_tomorrow_is_told_without_a_date(town: Town) -> None:
+    """Thai writes the word and the day as one; the days after have a date."""
+
+    def stage(unit: Unit) -> None:
+        system = Principal.system(CITY)
+        for hours in (1, 24, 48):
+            identifier, begin = f"in-{hours}", unit.now + timedelta(hours=hours)
+            activities.create(unit, system, NewActivity("kaen", "วง", "Ring", Policy(500), id=identifier))
+            activities.add_session(unit, system, identifier, begin, begin + timedelta(hours=1))
+
+    town.installation.run(stage)
+    told = {
+        (hours, speech): town.visitor().get(f"{HOME}/activities/in-{hours}?lang={speech}").text
+        for hours in (1, 24, 48)
+        for speech in ("en", "th")
+    }
+    assert "opens today, " in told[1, "en"]
+    assert "opens tomorrow, " in told[24, "en"]
+    assert "เปิดวันนี้ " in told[1, "th"]
+    assert "เปิดพรุ่งนี้ " in told[24, "th"]
+    assert "opens 2" not in told[24, "en"]
+    page = town.visitor().get(f"{HOME}/activities/in-1?lang=th").html
+    assert f'<span class="phrase">{whole("2 มี.ค. 2569")}</span> <span class="phrase">11:00–12:00' in page
+    assert f"opens {(START + timedelta(hours=48)).day}" in told[48, "en"].replace(NO_BREAK, " ")
+
+
+def test_where_there_is_nothing_one_is_not_led_in_circles(town: Town) -> None:
+    """Nothing on leads to the promotions; no promotion at all says so to a learner too, and not that more is needed."""
+    learner = town.learner()
+    empty = "Nothing is planned yet."
+
+    def close(unit: Unit) -> None:
+        system = Principal.system(CITY)
+        for one in ("walk", "circle", "slips"):
+            activities.close(unit, system, one)
+        shops.suspend(unit, system, "cafe")
+
+    assert empty not in learner.get(f"{HOME}/?near=kaen&lang=en").text
+    town.installation.run(close)
+    page = learner.get(f"{HOME}/?near=kaen&lang=en")
+    assert f"{empty} See the promotions" in page.text
+    assert "No shop has a promotion just now." in learner.get(f"{HOME}/promotions?lang=en").text
+    gone = learner.get(f"{HOME}/promotions/coffee?lang=en")
+    assert (gone.status, "There is no such promotion" in gone.text, "coffee" in gone.text) == (404, True, False)

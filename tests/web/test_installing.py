@@ -47,6 +47,7 @@ def test_the_manifest_is_of_one_city_in_the_reader_s_language(town: Town) -> Non
     thai = client.get(f"{HOME}/app.webmanifest")
     english = client.get(f"{HOME}/app.webmanifest?lang=en").get_json(force=True)
     assert thai.mimetype == "application/manifest+json"
+    assert english["background_color"] == english["theme_color"], "no light flash before a dark page"
     assert thai.get_json(force=True)["name"] == "KGO ขอนแก่น"
     assert (english["name"], english["start_url"], english["scope"]) == ("KGO of Khon Kaen", f"{HOME}/wallet", "/")
     assert all(client.get(icon["src"]).status_code == 200 for icon in english["icons"])

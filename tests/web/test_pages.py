@@ -184,7 +184,7 @@ def test_refusals_speak_to_people(town: Town) -> None:
     assert "No wallet on this phone yet" not in page.text
     assert "No wallet on this phone yet" in town.visitor().get(address).text
     lost = other.get(f"{HOME}/promotions/none?lang=en")
-    assert (lost.status, "There is no promotion" in lost.text) == (404, True)
+    assert (lost.status, "There is no such promotion" in lost.text) == (404, True)
     assert lost.links.index(f"{HOME}/promotions", 3) < lost.links.index(f"{HOME}/wallet", 3)
     form = other.get(f"{HOME}/recover?lang=en").form()
     form.fields["recovery_code"] = "x" * (MAX_BODY_BYTES + 1)

@@ -65,6 +65,7 @@ async function ask() {
     bar.hidden = now.left_ms === null;
     say("closed", now.closed);
     document.body.classList.toggle("closed", Boolean(now.closed));
+    document.body.classList.toggle("full", now.full);
     say("arrivals", now.arrivals);
     say("seats", now.seats);
     document.getElementById("seats").hidden = !now.seats;
