@@ -21,8 +21,12 @@ from tests.browser.looks import check, check_doubled, check_keyboard, check_with
 from tests.browser.scene import staged
 from tests.browser.site import CITY, Site
 
-WITH_AXE = {Look(PHONE, "th", "light"), Look(LAPTOP, "en", "dark")}
-"""Each size, language and scheme once: axe takes half of the time of this. With `--long` it sees every look."""
+WITH_AXE = {
+    Look(PHONE, "th", "light"),
+    Look(PHONE, "en", "dark"),
+    Look(LAPTOP, "th", "dark"),
+    Look(LAPTOP, "en", "light"),
+}
 
 
 @pytest.mark.parametrize("language", ["th", "en"])
