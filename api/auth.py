@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from api.services import Services, services
 from ledger.errors import Forbidden, Unauthenticated
 from ledger.people import tokens
-from ledger.people.roles import PERMISSIONS, Principal
+from ledger.people.roles import Principal
 
 LEARNER, STAFF, SHOP, KIOSK = "learner", "staff", "shop", "kiosk"
 KINDS = (LEARNER, STAFF, SHOP, KIOSK)
@@ -56,7 +56,7 @@ def principal(city: str, permission: str | None = None) -> Principal:
     if request.method not in SAFE_METHODS:
         check_same_origin()
     if permission is not None:
-        return next((one for one in found if one.roles & PERMISSIONS[permission]), found[0])
+        return next((one for one in found if one.may(permission)), found[0])
     return found[0]
 
 

@@ -33,7 +33,7 @@ from api.bodies import JSON
 from api.edge import Edge
 from api.operations import CITY, NO_STORE, Operation, Sent, SignedWrite
 from api.relay import Order, Relay, Reply
-from api.services import Services
+from api.services import CityFacts, Services
 from api.writing import Written
 from ledger.book.commands import Outcome
 from ledger.errors import ValidationFailed
@@ -128,7 +128,7 @@ class Lane:
         if not path.startswith(self._start) or not path.isascii():
             return None
         city, slash, rest = path[len(self._start) :].partition("/")
-        if slash + rest not in self._routes or not self._knows(city):
+        if slash + rest not in self._routes or self._facts(city) is None:
             return None
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
@@ -143,14 +143,15 @@ class Lane:
             return None
         return _Taken(city, slash + rest, int(length), headers)
 
-    def _knows(self, city: str) -> bool:
-        return self._known.met(city) is not None and self._known.installation.writer.knows(city)
+    def _facts(self, city: str) -> CityFacts | None:
+        """The facts of a city that this process can write to without asking a database; None of any other."""
+        return self._known.met(city) if self._known.installation.writer.knows(city) else None
 
     def _enter(self, order: Order, take: Callable[[Reply], None]) -> None:
         """Have this process write what was ordered; None is taken if it is not right, or its city not known yet."""
-        operation, facts = self._routes[order.route].operation, self._known.met(order.city)
+        operation, facts = self._routes[order.route].operation, self._facts(order.city)
         command = _command(operation, order.body)
-        if command is None or facts is None or not self._knows(order.city):
+        if command is None or facts is None:
             take(None)
             return
         sent = Sent(order.body, JSON, order.key)

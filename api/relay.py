@@ -16,7 +16,6 @@ What passes through the socket is pickled. Nobody but the server's own user may 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import pickle
@@ -29,6 +28,7 @@ from typing import Any, NamedTuple
 
 from api.awaiting import settle
 from api.writing import Written
+from ledger import process
 from ledger.errors import LedgerError, OutcomeUnknown
 
 log = logging.getLogger(__name__)
@@ -125,18 +125,16 @@ class Relay:
                 return self._writer
             loop, door = asyncio.get_running_loop(), directory / "writer.socket"
             try:
-                self._held = _locked(directory / "writer.lock")
+                self._held = process.lock_for_life(directory / "writer.lock")
                 if self._held is None:
                     _, self._writer = await loop.create_unix_connection(_Writer, str(door))
                     return self._writer
                 door.unlink(missing_ok=True)
-                self._server = await loop.create_unix_server(self._colleague, str(door))
+                colleague = partial(_Colleague, self._enter, self._serving)
+                self._server = await loop.create_unix_server(colleague, str(door))
             except OSError as failure:  # whoever writes has yet to open its door, or the path is too long for one
                 log.debug("no way to the process that writes: %s", failure)
             return None
-
-    def _colleague(self) -> _Colleague:
-        return _Colleague(self._enter, self._serving)
 
 
 class _Frames(asyncio.Protocol):
@@ -270,14 +268,3 @@ class _Colleague(_Frames):
         self._under_way -= 1
         if self._finished is not None and not self._under_way:
             self._finished.set()
-
-
-def _locked(path: Path) -> int | None:
-    """The descriptor of a file that this process could lock, until it ends; None if another one has it."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock

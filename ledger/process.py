@@ -43,18 +43,18 @@ def keep_to_one_core(directory: Path) -> int | None:
         return None
     for round_ in count():
         for core in cores:
-            if _taken(directory / f"core-{core}-{round_}"):
+            if lock_for_life(directory / f"core-{core}-{round_}") is not None:
                 os.sched_setaffinity(0, {core})
                 return core
     raise AssertionError
 
 
-def _taken(path: Path) -> bool:
-    """Whether this process could lock a file; it stays locked until the process ends."""
+def lock_for_life(path: Path) -> int | None:
+    """Lock a file until this process ends, or closes the descriptor that it gets; None if another one has it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        return False
-    return True
+        return None
+    return lock

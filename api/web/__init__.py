@@ -42,7 +42,6 @@ from api.web import (
 from api.web.shell import Visit, web
 from api.web.words import N_, say
 from ledger.errors import LedgerError
-from ledger.people.roles import PERMISSIONS
 
 __all__ = ["problem_page", "register"]
 
@@ -188,7 +187,7 @@ def refused(error: LedgerError) -> shell.Answer:
 def _may(visit: Visit, name: str) -> bool:
     """Whether staff may see a page: a treasurer's ways do not lead to a steward's doors."""
     permission = getattr(current_app.view_functions[f"web.{name}"], "permission", "")
-    return bool(visit.staff.roles & PERMISSIONS[permission])
+    return visit.staff.may(permission)
 
 
 def _back(visit: Visit) -> Ways:

@@ -23,7 +23,6 @@ from ledger.book import entries
 from ledger.book.entries import Entry
 from ledger.city import export
 from ledger.log import flows, growth
-from ledger.people.roles import PERMISSIONS
 from ledger.proof.checkpoint import parse
 
 NEWEST = 6
@@ -112,7 +111,7 @@ def audit_home(visit: Visit) -> str:
         ],
         anchored=[told for source in ANCHORS if (told := source(visit)).newest],
         log_url=f"{services().public_url}/log/{city.id}/",
-        appointed=bool(visit.staff.roles & PERMISSIONS["openings.read"]),
+        appointed=visit.staff.may("openings.read"),
     )
 
 

@@ -70,7 +70,8 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
     """How many have checked in to the session that is open now."""
     if view.window is None:
         return 0
-    return attendance.in_session(visit.session, visit.city.id, view.id, view.window.session)
+    found = attendance.in_sessions(visit.session, visit.city.id, {view.id: view.window.session})
+    return found.get(view.id, 0)
 
 
 def _arrivals(visit: Visit, view: ActivityView) -> dict[str, Any]:

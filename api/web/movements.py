@@ -145,11 +145,6 @@ def reverse(visit: Visit, seq: int) -> Answer:
     return see(visit.address("treasury"), done="reversed")
 
 
-def may_post(visit: Visit) -> bool:
-    """Whether the visitor may move the city's money."""
-    return visit.may("entry.post")
-
-
 def treasury_minor(visit: Visit) -> int:
     """What the treasury may spend."""
     try:
@@ -160,7 +155,7 @@ def treasury_minor(visit: Visit) -> int:
 
 def lines(visit: Visit, found: Sequence[StatementLine]) -> list[Movement]:
     """The lines of an institution's statement, each with the way to take it back, for whoever may."""
-    open_ones = {one.entry for one in found if one.kind in UNDONE_HERE and may_post(visit)}
+    open_ones = {one.entry for one in found if one.kind in UNDONE_HERE and visit.principal.may("entry.post")}
     open_ones -= cases.reversed_among(visit.session, visit.city.id, sorted(open_ones))
     return [
         Movement(line, visit.address("reverse_ask", seq=line.entry) if line.entry in open_ones else "")
@@ -171,7 +166,11 @@ def lines(visit: Visit, found: Sequence[StatementLine]) -> list[Movement]:
 def just_made(visit: Visit) -> str:
     """Where the movement that has just been made can be taken back; "" where there is none."""
     seq = asked_whole("made")
-    if seq is None or not may_post(visit) or cases.reversed_among(visit.session, visit.city.id, [seq]):
+    if (
+        seq is None
+        or not visit.principal.may("entry.post")
+        or cases.reversed_among(visit.session, visit.city.id, [seq])
+    ):
         return ""
     return visit.address("reverse_ask", seq=seq)
 
@@ -248,8 +247,8 @@ def _treasury(visit: Visit, form: Form) -> str:
         treasury=totals.treasury,
         budgets=totals.in_budgets,
         form=form,
-        may_post=may_post(visit),
-        may_manage=visit.may("activity.manage"),
+        may_post=visit.principal.may("entry.post"),
+        may_manage=visit.principal.may("activity.manage"),
         settlements=trading.waiting(visit.session, visit.city.id),
         choices=[
             ("", say(N_("Choose an activity"))),

@@ -73,12 +73,8 @@ class Visit:
         found = {kind: auth.signed_in(self.session, self.city.id, kind) or nobody for kind in auth.KINDS}
         self.learner, self.shop = found[auth.LEARNER], found[auth.SHOP]
         self.staff, self.kiosk = found[auth.STAFF], found[auth.KIOSK]
-        holders = (one for one in found.values() if one.roles & PERMISSIONS[permission])
+        holders = (one for one in found.values() if one.may(permission))
         self.principal = next(holders, next((one for one in found.values() if one.signed_in), nobody))
-
-    def may(self, permission: str) -> bool:
-        """Whether the principal holds another permission, so that a page offers no way that would be refused."""
-        return bool(self.principal.roles & PERMISSIONS[permission])
 
     @property
     def at_work(self) -> Principal:

@@ -44,7 +44,7 @@ def desk(visit: Visit) -> str:
     """The desk: next steps, figures at a glance, what is open. Who manages nothing is offered what they may read."""
     totals = figures.of(visit.session, visit.city.id)
     views = activities.list_(visit.session, visit.city.id, visit.now)
-    manages = visit.may("activity.manage")
+    manages = visit.principal.may("activity.manage")
     open_now = sorted((one for one in views if one.is_open), key=lambda one: one.budget_minor)
     return render(
         "steward/desk.html",
@@ -54,7 +54,7 @@ def desk(visit: Visit) -> str:
         budgets=totals.in_budgets,
         learners=totals.learners,
         calls=[
-            *(_money_calls(visit) if manages or visit.may("settlement.answer") else []),
+            *(_money_calls(visit) if manages or visit.principal.may("settlement.answer") else []),
             *(_calls(visit, views) if manages else []),
         ],
         manages=manages,

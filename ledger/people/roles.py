@@ -120,6 +120,10 @@ class Principal:
         """Whether this role is held."""
         return role in self.roles
 
+    def may(self, permission: str) -> bool:
+        """Whether a role is held that grants a permission, for whatever it may be bound to."""
+        return bool(self.roles & PERMISSIONS[permission])
+
     def actor(self, permission: str | None = None) -> str:
         """The actor that a leaf names: a role or an institution, never a person.
 

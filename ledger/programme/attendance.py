@@ -96,14 +96,6 @@ def counts(session: Session, city: str) -> dict[str, int]:
     return {row.activity: row.attended for row in session.execute(query)}
 
 
-def in_session(session: Session, city: str, activity: str, window: str) -> int:
-    """How many have checked in to one session of an activity."""
-    query = select(func.count()).where(
-        Attendance.city == city, Attendance.activity == activity, Attendance.session == window
-    )
-    return session.scalar(query) or 0
-
-
 def in_sessions(session: Session, city: str, of: Mapping[str, str]) -> dict[str, int]:
     """How many have checked in, by activity, to one session of each; those without any are left out."""
     query = (

@@ -51,6 +51,14 @@ def link(learner: Visitor) -> Page:
     return learner.send(asked.form("/wallet/link"), signature=signature(asked))
 
 
+def linked(town: Town) -> Visitor:
+    """A learner whose wallet is linked, in a town that gets its bridge."""
+    build(town)
+    learner = town.learner()
+    link(learner)
+    return learner
+
+
 def withdraw(learner: Visitor, amount: str = "3") -> Page:
     """Take tokens to the chain, knowing that the wallet is public."""
     return learner.send(learner.get(f"{HOME}/chain").form("/withdrawals"), amount=amount, told="yes")
@@ -141,9 +149,7 @@ def test_what_cannot_be_linked_is_told_at_its_field(town: Town) -> None:
 
 def test_withdrawing_needs_the_tick_and_an_amount(town: Town) -> None:
     """Whoever has not said that they know that the wallet is public takes nothing there; nor more than they have."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     form = learner.get(f"{HOME}/chain?lang=en").form("/withdrawals")
     untold = learner.send(form, amount="3")
     assert (untold.status, "Tick this first" in untold.text) == (422, True)
@@ -154,9 +160,7 @@ def test_withdrawing_needs_the_tick_and_an_amount(town: Town) -> None:
 
 def test_a_withdrawal_is_followed_cancelled_and_claimed(town: Town) -> None:
     """Its state stands there, it can be cancelled until it is listed, and then claimed by wallet, by hand or by us."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     page = learner.send(withdraw(learner, "2").form("/cancel"))
     assert "เหรียญกลับมาอยู่ในกระเป๋าที่นี่" in page.text
     assert town.kinds()[-2:] == ["bridge_out", "bridge_cancel"]
@@ -182,9 +186,7 @@ def test_a_withdrawal_is_followed_cancelled_and_claimed(town: Town) -> None:
 
 def test_what_is_listed_stays_and_the_page_says_so(town: Town) -> None:
     """Whoever taps a button that was overtaken is told on the page itself, where the withdrawal stands."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     overtaken = withdraw(learner).form("/cancel")
     activate(town)
     page = learner.send(overtaken)
@@ -195,9 +197,7 @@ def test_what_is_listed_stays_and_the_page_says_so(town: Town) -> None:
 
 def test_where_no_site_shows_transactions_no_link_pretends_to(town: Town) -> None:
     """A payment is linked where the city's file names an explorer, and only there."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     withdraw(learner)
     activate(town)
     transaction = "0x" + "7" * 64
@@ -217,9 +217,7 @@ def test_where_no_site_shows_transactions_no_link_pretends_to(town: Town) -> Non
 
 def test_a_long_silence_of_the_chain_is_told(town: Town) -> None:
     """Since when nothing was heard, and that nothing is lost; not while it speaks, nor beside a pause."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     drawn = ticket(learner).split("?")[0]
 
     def hear(unit: Unit) -> None:
@@ -277,9 +275,7 @@ def test_nobody_claims_at_our_cost_for_others(town: Town) -> None:
 
 def test_tokens_come_back_by_ticket(town: Town) -> None:
     """The page shows the call that uses the ticket; once credited, the deposit stands there instead."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     withdraw(learner, "5")
     address = ticket(learner)
     page = learner.get(address)
@@ -297,9 +293,7 @@ def test_tokens_come_back_by_ticket(town: Town) -> None:
 
 def test_a_ticket_is_found_again(town: Town) -> None:
     """Whoever left its page finds it in the list, says once more how much, and draws no second one."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     withdraw(learner, "5")
     drawn = ticket(learner).split("?")[0]
     page = learner.get(f"{HOME}/chain")
@@ -313,9 +307,7 @@ def test_a_ticket_is_found_again(town: Town) -> None:
 
 def test_a_pause_is_told_and_stops(town: Town) -> None:
     """The page says that tokens are safe, and a withdrawal is refused in words."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     form = learner.get(f"{HOME}/chain?lang=en").form("/withdrawals")
     town.installation.run(lambda unit: bridges.pause(unit, CHAIN, "drill"))
     assert "The way to the chain is closed" in learner.get(f"{HOME}/chain").text
@@ -325,9 +317,7 @@ def test_a_pause_is_told_and_stops(town: Town) -> None:
 
 def test_what_a_pause_holds_up_is_not_called_next(town: Town) -> None:
     """After a veto nothing is listed until the city goes on: the row says so, and that it can be cancelled."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     withdraw(learner, "2")
     commit(town)
     withdraw(learner, "1")
@@ -373,9 +363,7 @@ def test_the_audit_page_links_each_anchor(town: Town) -> None:
 
 def test_a_list_of_claims_is_open_to_everybody(town: Town) -> None:
     """By its hash, byte for byte, for ever; an unknown hash is 404."""
-    build(town)
-    learner = town.learner()
-    link(learner)
+    learner = linked(town)
     withdraw(learner)
     activate(town)
     with town.installation.read() as session:

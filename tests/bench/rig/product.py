@@ -30,7 +30,6 @@ from ledger.programme.activities import NewActivity
 from ledger.programme.policy import Policy
 from ledger.programme.views import budget_of
 from ledger.verifier.run import verify_export
-from tests.bench.rig.processes import WITH_PARENT
 from tests.servers import KGO, Deployment, Server, free_port
 
 CITY = "khon-kaen"
@@ -65,7 +64,7 @@ class Product:
         port, place = free_port(), self.deployment
         arguments = ["serve", "--data", str(place.data), "--host", "127.0.0.1", "--port", str(port)]
         server = Server(
-            [*WITH_PARENT, str(KGO), *arguments, "--workers", str(workers)],
+            [str(KGO), *arguments, "--workers", str(workers)],
             port=port,
             log=place.data.parent / f"server-{len(place.servers) + 1}.log",
             environment={**place.environment, "KGO_CORES": cores},
