@@ -273,10 +273,16 @@ def upgrade(url: str) -> None:
     command.upgrade(config, "head")
 
 
-def rebuild(connection: Connection, table: str, *changes: tuple[str, str]) -> None:
+def rebuild(connection: Connection, table: str, *changes: tuple[str, str], more: str = "") -> None:
     """Change the text that a table of SQLite was made by, for a migration.
 
     SQLite keeps a table's constraints for ever: another one is made by the changed text, and everything moved over.
+
+    Args:
+        connection: to the database, in the migration's transaction.
+        table: its name.
+        changes: each an old part of the text, and the new one.
+        more: what a column that is new, and the last, has in each row, as SQL; "" where there is none.
 
     Raises:
         RuntimeError: the text is not as it should be.
@@ -292,7 +298,7 @@ def rebuild(connection: Connection, table: str, *changes: tuple[str, str]) -> No
     _, rest = made.split("(", 1)
     for statement in (
         f"CREATE TABLE {table}_anew ({rest}",
-        f"INSERT INTO {table}_anew SELECT * FROM {table}",  # noqa: S608 - a name in the code
+        f"INSERT INTO {table}_anew SELECT *{more and ', '}{more} FROM {table}",  # noqa: S608 - a name in the code
         f"DROP TABLE {table}",
         f"ALTER TABLE {table}_anew RENAME TO {table}",
         *others,

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from ledger.book import accounts, cities, entries, journal
+from ledger.book import accounts, cities, entries, journal, seal
 from ledger.book.commands import Command
 from ledger.book.entries import Entry
 from ledger.book.unit import Unit
@@ -101,12 +101,11 @@ def attest_day(unit: Unit) -> int:
 
 def _attested_on(unit: Unit, now: datetime) -> bool:
     midnight = now.astimezone(ZoneInfo(unit.city.zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-    found = unit.session.scalar(
-        select(Entry.seq)
-        .where(Entry.city == unit.city.id, Entry.kind == "attest", Entry.at >= midnight.astimezone(now.tzinfo))
-        .limit(1)
-    )
-    return found is not None
+    before = midnight.astimezone(now.tzinfo) - timedelta(milliseconds=1)
+    last = seal.last_seq_at(unit.session, unit.city.id, before)
+    attested = select(Entry.seq).where(Entry.city == unit.city.id, Entry.seq > last, Entry.kind == "attest")
+    # In order, for it stands among the first of a day.
+    return unit.session.scalar(attested.order_by(Entry.seq).limit(1)) is not None
 
 
 def run_for_ever(job: Callable[[], object], stop: threading.Event, every: timedelta) -> None:

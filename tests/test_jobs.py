@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,25 @@ def test_an_airdrop_that_nobody_drives_is_paid_to_its_end(installation: Installa
     assert {installation.balance(learners.account_of(one)).posted_minor for one in who} == {10}
     paid = [leaf for leaf in installation.leaves() if leaf["kind"] == "reward"]
     assert (len(paid), {leaf["actor"] for leaf in paid}) == (len(who), {"steward"})
+
+
+def test_the_totals_are_attested_once_a_day_of_the_city(installation: Installation) -> None:
+    """The day begins at midnight in Khon Kaen, 17:00 UTC; nothing is attested where nothing happened."""
+
+    def grown(amount: int) -> int:
+        if amount:
+            installation.grant(amount)
+        return jobs.run_once(installation.writer)[CITY]
+
+    assert (grown(0), grown(5), grown(0), grown(5)) == (0, 1, 0, 0)
+    installation.clock.now = datetime(2026, 3, 2, 16, 59, 59, 999_000, tzinfo=UTC)
+    assert (grown(0), grown(5)) == (0, 0)
+    installation.clock.advance(milliseconds=1)
+    assert (grown(0), grown(5), grown(5)) == (1, 0, 0)
+    installation.clock.advance(days=3)
+    assert (grown(0), grown(7), grown(7)) == (1, 0, 0)
+    kinds = [leaf["kind"] for leaf in installation.leaves()]
+    assert kinds.count("attest") == 3
 
 
 def test_checkpoints_are_cosigned_without_anybody_asking(

@@ -15,17 +15,19 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, delete, event, inspect, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, delete, event, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
 
 import ledger
 from ledger import db
-from ledger.book import transfers
+from ledger.book import accounts, seal, transfers
 from ledger.book.commands import Command
 from ledger.db import Base, Database, is_newest, upgrade
 from ledger.programme import sheets
+from ledger.values import from_milliseconds
 from tests import postgres
-from tests.factories import CITY, Installation, install
+from tests.factories import CITY, Installation, add_city, install
 from tests.programme.town import STEWARD, Town
 
 ROOT = Path(__file__).parent.parent
@@ -114,12 +116,21 @@ def test_an_upgrade_keeps_what_is_there(database_url: str, tmp_path: Path) -> No
 def test_the_database_itself_refuses_to_change_the_journal(database_url: str, tmp_path: Path) -> None:
     """UPDATE, DELETE and TRUNCATE fail on every journal table, while INSERT works."""
     installation = install(database_url, tmp_path)
+    _fill(installation)
+    _refuses_to_change_the_journal(installation)
+
+
+def _fill(installation: Installation) -> None:
+    """Something in every journal table."""
     installation.open(LEARNER)
     installation.grant(1_000)
     gift = Command(lambda unit: transfers.post(unit, "transfer", "treasury", LEARNER, 1, actor="treasurer"))
     installation.writer.execute(CITY, [gift] * 256)
+
+
+def _refuses_to_change_the_journal(installation: Installation) -> None:
     verbs = ["UPDATE {} SET city = city", "DELETE FROM {}"]
-    if not database_url.startswith("sqlite"):  # which has no TRUNCATE
+    if not installation.database.url.startswith("sqlite"):  # which has no TRUNCATE
         verbs.append("TRUNCATE {}")
     for table in JOURNAL:
         for verb in verbs:
@@ -154,6 +165,91 @@ def _rows(installation: Installation) -> dict[str, set[tuple[Any, ...]]]:
     with installation.read() as session:
         tables = {name: Base.metadata.tables[name] for name in JOURNAL[:3]}
         return {name: {tuple(row) for row in session.execute(select(table))} for name, table in tables.items()}
+
+
+def test_a_moment_is_found_by_its_batch_as_it_was_by_its_entries(database_url: str, tmp_path: Path) -> None:
+    """A book of 0016 with batches of several entries, some of one time: after the upgrade each moment tells the same.
+
+    So it does after the way down and up again; and what the tables refuse, and what they hold, is as before.
+    """
+    installation = install(database_url, tmp_path)
+    _fill(installation)
+    add_city(installation.database, installation.keys, "phayao", code_prefix="py")
+    for minutes in (1, 0, 5):
+        installation.clock.advance(minutes=minutes)
+        gift = Command(lambda unit: transfers.post(unit, "transfer", "treasury", LEARNER, 7, actor="treasurer"))
+        installation.writer.execute(CITY, [gift] * 3)
+    config = _config(database_url)
+    command.downgrade(config, "0016")
+    _has_old_shape(installation)
+    with installation.read() as session:
+        times = session.scalars(text("SELECT at FROM entries ORDER BY seq")).all()
+        sizes = session.scalars(text("SELECT size FROM checkpoints WHERE city = 'khon-kaen' ORDER BY size")).all()
+        stood = {name: _all(session, name) for name in ("accounts", "blinding_keys", *JOURNAL)}
+    assert sizes == [0, 1, 257, 260, 263, 266]
+    for _ in range(2):
+        command.upgrade(config, "0017")
+        with installation.read() as session:
+            batches: dict[int, int] = dict(
+                session.execute(text("SELECT size, at FROM checkpoints WHERE city = 'khon-kaen'")).all()
+            )
+            assert batches == {size: times[size - 1] if size else 0 for size in sizes}
+            assert session.scalar(text("SELECT at FROM checkpoints WHERE city = 'phayao'")) == 0
+            for at in sorted({moment + by for moment in times for by in (-1, 0, 1)}):
+                before = [seq for seq, time in enumerate(times) if time <= at]
+                moment = from_milliseconds(at)
+                assert seal.last_seq_at(session, CITY, moment) == (before[-1] if before else -1)
+                gifts = sum(1 if seq < 257 else 7 for seq in before if seq)
+                assert accounts.balance(session, CITY, LEARNER, moment).posted_minor == gifts
+                left = 1_000 - gifts if before else 0
+                assert accounts.balance(session, CITY, "treasury", moment).posted_minor == left
+            told = {name: _all(session, name) for name in stood}
+        told["checkpoints"] = {row[:-1] for row in told["checkpoints"]}  # without the time
+        assert told == stood
+        assert installation.audit().findings == []
+        _refuses_to_change_the_journal(installation)
+        command.downgrade(config, "0016")
+        _has_old_shape(installation)
+        _refuses_to_change_the_journal(installation)
+        with installation.read() as session:
+            assert {name: _all(session, name) for name in stood} == stood
+    command.upgrade(config, "head")
+    installation.grant()
+    assert installation.audit().findings == []
+
+
+def test_accounts_and_their_keys_keep_their_guards(database_url: str, tmp_path: Path) -> None:
+    """The floor, and the one row of each; on SQLite both tables are their key."""
+    installation = install(database_url, tmp_path)
+    _fill(installation)
+    config = _config(database_url)
+    command.downgrade(config, "0016")
+    command.upgrade(config, "head")
+    for statement in (
+        "UPDATE accounts SET posted = -1 WHERE path = 'treasury'",
+        "UPDATE accounts SET held = -1 WHERE path = 'treasury'",
+        "INSERT INTO accounts SELECT * FROM accounts",
+        "INSERT INTO blinding_keys SELECT * FROM blinding_keys",
+    ):
+        with installation.database.writing.connect() as connection, pytest.raises(IntegrityError):
+            connection.exec_driver_sql(statement)
+    if database_url.startswith("sqlite"):
+        with installation.database.engine.connect() as connection:
+            tables = connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars().all()
+        assert {"accounts", "blinding_keys", "legs", "openings"} <= set(tables)
+
+
+def _has_old_shape(installation: Installation) -> None:
+    """The indexes of 0016 are there, and the checkpoints tell no time."""
+    found = inspect(installation.database.engine)
+    names = {index["name"] for table in JOURNAL for index in found.get_indexes(table)}
+    assert names >= {"entries_by_time", "legs_by_seq", "openings_by_seq"}
+    assert "checkpoints_by_time" not in names
+    assert "at" not in {column["name"] for column in found.get_columns("checkpoints")}
+
+
+def _all(session: Session, table: str) -> set[tuple[Any, ...]]:
+    return {tuple(row) for row in session.execute(text(f"SELECT * FROM {table}"))}  # noqa: S608
 
 
 def test_a_new_way_of_checking_in_keeps_every_activity(database_url: str, tmp_path: Path) -> None:

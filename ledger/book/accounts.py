@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.book import blinding, entries
+from ledger.book import blinding, entries, seal
 from ledger.book.legs import Leg, Opening
 from ledger.book.unit import Unit
 from ledger.db import Base, Ordered
@@ -32,6 +32,7 @@ class Account(Base):
     __table_args__ = (
         CheckConstraint("posted - held >= 0 OR path = 'issuance'", name="accounts_floor"),
         CheckConstraint("held >= 0", name="accounts_held"),
+        {"sqlite_with_rowid": False},
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -182,7 +183,7 @@ def balance(session: Session, city: str, path: str, at: datetime | None = None) 
         raise NotFound("account", path)
     if at is None:
         return Balance(path, row.posted, row.held, entries.size(session, city) - 1)
-    as_of = entries.last_seq_at(session, city, at)
+    as_of = seal.last_seq_at(session, city, at)
     legs = legs_table(path)
     leg = session.execute(
         select(legs.posted_after, legs.held_after)

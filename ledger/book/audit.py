@@ -9,10 +9,11 @@ entries, cases or checkpoints. Findings bear the codes of `ledger.proof.report`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from ledger.book import tree
@@ -22,7 +23,7 @@ from ledger.book.cities import CityKeys, Head
 from ledger.book.ends import MOST, End, Ends
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
-from ledger.book.seal import SignedCheckpoint
+from ledger.book.seal import BEFORE_ALL, SignedCheckpoint
 from ledger.book.tree import Tile
 from ledger.proof import handles
 from ledger.proof.checkpoint import CheckpointError, verify
@@ -31,12 +32,17 @@ from ledger.proof.merkle import Frontier, leaf_hash, root_of
 from ledger.proof.replay import Replay
 from ledger.proof.report import Report
 from ledger.proof.rules import STILL, check_entry_shape
+from ledger.rows import Entities, Look
 from ledger.verifier.cases import CaseBook
 from ledger.verifier.walks import Walk
 
 PAGE = 1_000
 _SIDES = dict(enumerate(SIDES))
-_Legs = dict[tuple[int, str], Leg | Opening]
+_LEG = Entities(Leg)
+_LEGS = Look(_LEG.columns, "legs WHERE city = ? AND account = keys.path AND seq >= ? AND seq <= ?", "path")
+_Legs = list[Leg | Opening]
+_Read = dict[str, Any] | tuple[str, str]
+"""The entry that a leaf holds; or the code of the finding, and why it holds none."""
 _Stand = tuple[int, int, int]
 """Version, posted and held: where the legs of an account have led to."""
 
@@ -52,20 +58,26 @@ def audit(session: Session, city: str, keys: CityKeys) -> Report:
 def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, ends: Ends) -> None:
     city = str(report.city)
     stands: dict[str, _Stand] = {}
-    frontier, nodes = Frontier(), _Nodes()
-    _check_checkpoint(report, keys, _checkpoints(session, city, 0, 0).get(0), frontier, nodes)
-    for row, legs, case, checkpoint in _entries(session, city):
+    frontier, nodes, followed = Frontier(), _Nodes(), 0
+    begun: datetime | None = None  # when the running batch was
+    if empty := _checkpoints(session, city, 0, 0).get(0):
+        _check_checkpoint(report, keys, empty, frontier, nodes, {BEFORE_ALL})
+    for row, read, legs, case, checkpoint in _entries(session, city):
         frontier = frontier.append([leaf_hash(row.leaf)], nodes.note)
         if frontier.size % tree.WIDTH == 0:
             nodes.take()  # the tile has them
-        _check_checkpoint(report, keys, checkpoint, frontier, nodes)
-        entry = _leaf(report, row, replay.size)
+        begun = begun or row.at
+        if checkpoint is not None:
+            _check_checkpoint(report, keys, checkpoint, frontier, nodes, {begun, row.at})
+            begun = None
+        entry = _leaf(report, row, read, replay.size)
         if entry is None:
             return
         named = _opened(report, entry, legs)
         replay.apply(entry, named)
         _compare_legs(report, entry, legs)
         _follow_legs(report, entry, legs, replay, stands)
+        followed += sum(not isinstance(leg, Opening) for leg in legs)
         _compare_case(report, entry, named, case)
         ends.follow(entry)
     replay.finish()
@@ -73,13 +85,14 @@ def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, end
     report.activities, report.shops = dict(replay.rewards), dict(replay.sales)
     report.checked.append("leaves, legs, openings, cases and floors at every entry")
     _check_projections(session, report, city, replay, stands)
+    _check_strays(session, report, city, replay.size, followed)
     _check_cases(session, report, city, ends)
     _check_seal(session, report, city, frontier)
     _check_tiles(session, report, city, frontier.size)
 
 
-def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case | None, SignedCheckpoint | None]]:
-    """Each entry with its legs, the case that it began if that has a row, and the checkpoint that ends with it."""
+def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Read, _Legs, Case | None, SignedCheckpoint | None]]:
+    """Each entry as it stands and is read, its legs, the case it began if that has a row, the checkpoint it ends."""
     start = 0
     while True:
         rows = session.scalars(
@@ -88,35 +101,52 @@ def _entries(session: Session, city: str) -> Iterator[tuple[Entry, _Legs, Case |
         if not rows:
             return
         first, last = rows[0].seq, rows[-1].seq
-        legs: defaultdict[int, _Legs] = defaultdict(dict)
-        tables: tuple[type[Leg] | type[Opening], ...] = (Leg, Opening)
-        for table in tables:
-            within = (table.city == city, table.seq >= first, table.seq <= last)
-            for leg in cast("Iterator[Leg | Opening]", session.scalars(select(table).where(*within))):
-                legs[leg.seq][leg.line, _SIDES.get(leg.side, "neither")] = leg
+        read = [_read(row.leaf) for row in rows]
+        named = sorted(set[str]().union(*map(_institutions, read)))
+        legs: defaultdict[int, _Legs] = defaultdict(list)
+        for columns in _LEGS.find(session, [(path,) for path in named], city, first, last):
+            leg = _LEG.of(*columns)
+            legs[leg.seq].append(leg)
+        opened = select(Opening).where(Opening.city == city, Opening.seq >= first, Opening.seq <= last)
+        for opening in session.scalars(opened):
+            legs[opening.seq].append(opening)
         cases = {
             case.seq: case
             for case in session.scalars(select(Case).where(Case.city == city, Case.seq >= first, Case.seq <= last))
         }
         signed = _checkpoints(session, city, first + 1, last + 1)
-        for row in rows:
-            yield row, legs[row.seq], cases.get(row.seq), signed.get(row.seq + 1)
+        for row, entry in zip(rows, read, strict=True):
+            yield row, entry, legs[row.seq], cases.get(row.seq), signed.get(row.seq + 1)
         start = last + 1
         session.expunge_all()
 
 
-def _leaf(report: Report, row: Entry, expected: int) -> dict[str, Any] | None:
+def _read(leaf: bytes) -> _Read:
+    """What a leaf holds; whatever its bytes are."""
+    try:
+        entry: dict[str, Any] = parse_strict(leaf)
+    except EncodingError as fault:
+        return "HASH_MISMATCH", f"the leaf is not canonical JSON: {fault}"
+    problem = check_entry_shape(entry)
+    return ("CASE_VIOLATION", problem) if problem else entry
+
+
+def _institutions(read: _Read) -> Iterable[str]:
+    """The institutional accounts that an entry names; none where it is no entry."""
+    if isinstance(read, tuple):
+        return ()
+    paths = {posting[side] for posting in read["postings"] for side in SIDES}
+    return [path for path in paths if not path.startswith("learner:")]
+
+
+def _leaf(report: Report, row: Entry, entry: _Read, expected: int) -> dict[str, Any] | None:
     """The entry that a row's leaf holds; None where the replay cannot go on."""
     if row.seq != expected:
         report.add("SEQUENCE_GAP", row.seq, f"entry {expected} should stand here")
         return None
-    try:
-        entry: dict[str, Any] = parse_strict(row.leaf)
-    except EncodingError as fault:
-        report.add("HASH_MISMATCH", row.seq, f"the leaf is not canonical JSON: {fault}")
-        return None
-    if fault_ := check_entry_shape(entry):
-        report.add("CASE_VIOLATION", row.seq, fault_)
+    if isinstance(entry, tuple):
+        code, problem = entry
+        report.add(code, row.seq, problem)
         return None
     if leaf_hash(row.leaf) != row.leaf_hash:
         report.add("HASH_MISMATCH", row.seq, "the stored hash is not that of the leaf")
@@ -132,8 +162,9 @@ def _leaf(report: Report, row: Entry, expected: int) -> dict[str, Any] | None:
 def _opened(report: Report, entry: dict[str, Any], legs: _Legs) -> dict[tuple[int, str], str]:
     """The personal accounts of an entry, each checked against the handle that stands for it."""
     accounts: dict[tuple[int, str], str] = {}
-    for (line, side), leg in legs.items():
+    for leg in legs:
         if isinstance(leg, Opening):
+            line, side = leg.line, _SIDES.get(leg.side, "neither")
             shown = entry["postings"][line].get(side) if 0 <= line < len(entry["postings"]) else None
             if len(leg.nonce) != handles.NONCE_BYTES or handles.handle(leg.account, leg.nonce) != shown:
                 report.add("BALANCE_MISMATCH", entry["seq"], "an opening does not fit the handle in the leaf")
@@ -143,10 +174,12 @@ def _opened(report: Report, entry: dict[str, Any], legs: _Legs) -> dict[tuple[in
 
 def _compare_legs(report: Report, entry: dict[str, Any], legs: _Legs) -> None:
     """Each leg moves what its posting says; where postings move, both sides have a leg."""
-    kind = entry["kind"]
+    kind, places = entry["kind"], {(leg.line, _SIDES.get(leg.side)): leg for leg in legs}
+    if len(places) < len(legs):
+        report.add("BALANCE_MISMATCH", entry["seq"], "several legs stand in one place")
     for line, posting in enumerate(entry["postings"]):
         for side, sign in (("from", -1), ("to", 1)):
-            leg = legs.get((line, side))
+            leg = places.get((line, side))
             moved = 0 if kind in STILL else sign * posting["amount"]
             if leg is None:
                 erased = posting[side].startswith("learner:")
@@ -154,15 +187,15 @@ def _compare_legs(report: Report, entry: dict[str, Any], legs: _Legs) -> None:
                     report.add("BALANCE_MISMATCH", entry["seq"], f"the leg of {posting[side]} is missing")
             elif leg.posted_change != moved:
                 report.add("BALANCE_MISMATCH", entry["seq"], f"the leg of {posting[side]} moves {leg.posted_change}")
-            elif isinstance(leg, Leg) and leg.account != posting[side]:
+            elif not isinstance(leg, Opening) and leg.account != posting[side]:
                 report.add("BALANCE_MISMATCH", entry["seq"], f"{leg.account} has the leg of {posting[side]}")
 
 
 def _follow_legs(report: Report, entry: dict[str, Any], legs: _Legs, replay: Replay, stands: dict[str, _Stand]) -> None:
     """An account's legs follow one another, and leave it where the replay does; no leg stands outside the postings."""
     seq, last = entry["seq"], dict[str, Leg | Opening]()
-    for leg in sorted(legs.values(), key=lambda leg: leg.version):
-        if not 0 <= leg.line < len(entry["postings"]):
+    for leg in sorted(legs, key=lambda leg: leg.version):
+        if leg.side not in _SIDES or not 0 <= leg.line < len(entry["postings"]):
             report.add("BALANCE_MISMATCH", seq, f"a leg of {leg.account} belongs to no posting")
         version, posted, held = stands.get(leg.account, (0, 0, 0))
         reached = leg.version, leg.posted_after, leg.held_after
@@ -213,7 +246,7 @@ def _check_cases(session: Session, report: Report, city: str, ends: Ends) -> Non
 
 
 def _check_projections(session: Session, report: Report, city: str, replay: Replay, stands: dict[str, _Stand]) -> None:
-    """The saved balances are those of the replay, they add up to nothing, and every leg was met."""
+    """The saved balances are those of the replay, and they add up to nothing."""
     total = 0
     for account in session.scalars(select(Account).where(Account.city == city).order_by(Account.path)):
         total += account.posted
@@ -227,11 +260,21 @@ def _check_projections(session: Session, report: Report, city: str, replay: Repl
     if total:
         report.add("BALANCE_MISMATCH", None, f"all balances add up to {total}")
     report.checked.append("balances against the journal")
-    tables: tuple[type[Leg] | type[Opening], ...] = (Leg, Opening)
-    for table in tables:
-        beyond = select(table.seq, table.account).where(table.city == city, table.seq >= replay.size)
-        for seq, path in session.execute(beyond):
-            report.add("BALANCE_MISMATCH", seq, f"the leg of {path} belongs to no entry")
+
+
+def _check_strays(session: Session, report: Report, city: str, size: int, followed: int) -> None:
+    """Every leg was met: the openings of all entries were read, and of the legs those of the accounts they name."""
+    opened = select(Opening.seq, Opening.account).where(Opening.city == city)
+    for seq, path in session.execute(opened.where(or_(Opening.seq < 0, Opening.seq >= size))):
+        report.add("BALANCE_MISMATCH", seq, f"the leg of {path} belongs to no entry")
+    if session.scalar(select(func.count()).select_from(Leg).where(Leg.city == city)) != followed:
+        of_entries = and_(Entry.city == Leg.city, Entry.seq == Leg.seq)
+        query = select(Leg.seq, Leg.account, Entry.leaf).join(Entry, of_entries, isouter=True).where(Leg.city == city)
+        for seq, path, leaf in session.execute(query, execution_options={"yield_per": PAGE}):
+            if not leaf:
+                report.add("BALANCE_MISMATCH", seq, f"the leg of {path} belongs to no entry")
+            elif path not in _institutions(_read(leaf)):
+                report.add("BALANCE_MISMATCH", seq, f"the entry does not name {path}, which has a leg of it")
     report.checked.append("as-of balances leg by leg")
 
 
@@ -260,11 +303,11 @@ class _Nodes:
 
 
 def _check_checkpoint(
-    report: Report, keys: CityKeys, row: SignedCheckpoint | None, frontier: Frontier, nodes: _Nodes
+    report: Report, keys: CityKeys, row: SignedCheckpoint, frontier: Frontier, nodes: _Nodes, times: set[datetime]
 ) -> None:
-    """The checkpoint of this size, if one was made, is signed and says what the leaves say, and so do its nodes."""
-    if row is None:
-        return
+    """A checkpoint is signed, it and its nodes say what the leaves say, and its time is that of its whole batch."""
+    if times != {row.at}:
+        report.add("SEQUENCE_GAP", None, f"the checkpoint of {row.size} tells another time than its batch")
     if row.nodes not in (None, b"".join(frontier.peaks) + nodes.take()):
         report.add("HASH_MISMATCH", None, f"the nodes beside the checkpoint of {row.size} are not those of the leaves")
     try:
@@ -284,9 +327,11 @@ def _check_seal(session: Session, report: Report, city: str, frontier: Frontier)
     last_at = session.scalar(select(Entry.at).where(Entry.city == city, Entry.seq == frontier.size - 1))
     if head is not None and last_at is not None and head.last_at != last_at:
         report.add("SEQUENCE_GAP", frontier.size - 1, "the head tells another time than the last entry")
-    newest = session.scalar(select(func.max(SignedCheckpoint.size)).where(SignedCheckpoint.city == city))
-    if newest != frontier.size:
-        report.add("SEQUENCE_GAP", frontier.size, f"{newest or 0} entries are signed, {frontier.size} are there")
+    sizes = select(func.min(SignedCheckpoint.size), func.max(SignedCheckpoint.size))
+    oldest, newest = session.execute(sizes.where(SignedCheckpoint.city == city)).one()
+    if newest != frontier.size or oldest < 0:
+        signed = f"the checkpoints are of {oldest or 0} to {newest or 0} entries"
+        report.add("SEQUENCE_GAP", frontier.size, f"{signed}, {frontier.size} are there")
     report.checked.append("head and checkpoint")
 
 

@@ -32,7 +32,6 @@ class Entry(Base):
 
     __tablename__ = "entries"
     __table_args__ = (
-        Index("entries_by_time", "city", "at", "seq"),
         Index("entries_by_case", "city", "origin", "seq", **present("origin")),
         Index(
             "entries_between_institutions",
@@ -58,14 +57,6 @@ def size(session: Session, city: str) -> int:
     """How many entries the city's log has."""
     last = session.scalar(select(func.max(Entry.seq)).where(Entry.city == city))
     return 0 if last is None else last + 1
-
-
-def last_seq_at(session: Session, city: str, at: datetime) -> int:
-    """The seq of the last entry not later than `at`; -1 where there is none."""
-    found = session.scalar(
-        select(Entry.seq).where(Entry.city == city, Entry.at <= at).order_by(Entry.at.desc(), Entry.seq.desc()).limit(1)
-    )
-    return -1 if found is None else found
 
 
 def leaf(session: Session, city: str, seq: int) -> bytes:

@@ -36,7 +36,7 @@ class Leg(_LegColumns, Base):
     """A leg of an institutional account."""
 
     __tablename__ = "legs"
-    __table_args__ = (Index("legs_by_seq", "city", "seq"), {"sqlite_with_rowid": False})
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class Opening(_LegColumns, Base):

@@ -16,37 +16,46 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import BigInteger, LargeBinary, Text, select
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ledger.book import cities, tree
 from ledger.book.cities import City, CityKeys, LogEnd
 from ledger.book.unit import Unit
-from ledger.db import Base
+from ledger.db import Base, Instant
 from ledger.errors import LedgerError
 from ledger.proof.checkpoint import Checkpoint, parse, verify
 from ledger.proof.merkle import Frontier
 from ledger.rows import Rows
 from ledger.signing import sign
+from ledger.values import from_milliseconds
 
 COPIED_SECONDS = 5.0
 """How much later than its writing a checkpoint may have been put in its place, on a machine that is busy."""
 
 
+BEFORE_ALL = from_milliseconds(0)
+"""The time of an empty log's checkpoint: no entry is earlier, whatever the clock was when the city was made."""
+
+
 class SignedCheckpoint(Base):
     """A checkpoint as a signed note, one per sealed batch; written once.
 
-    `nodes` are some of the tree's (`tree.grow`); older rows have none.
+    `nodes` are some of the tree's (`tree.grow`); older rows have none. `at` is the time of every entry of the batch: a
+    moment in the log is found by one row a batch, and not by one an entry.
     """
 
     __tablename__ = "checkpoints"
+    __table_args__ = (Index("checkpoints_by_time", "city", "at", "size"),)
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     note: Mapped[str] = mapped_column(Text)
     nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
+    at: Mapped[datetime] = mapped_column(Instant)
 
 
 class LogBehindPublished(LedgerError):
@@ -83,7 +92,7 @@ def seal(unit: Unit, end: LogEnd) -> str | None:
         unit.send()
         frontier, nodes = tree.grow(unit, end.frontier, begun)
         note = _sign(unit.city, unit.keys, frontier.size, frontier.root())
-        unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note, nodes))
+        unit.insert(_CHECKPOINTS, (unit.city.id, frontier.size, note, nodes, unit.now_ms))
         cities.move_head(unit.driver, unit.city.id, frontier, unit.now_ms)
         unit.send()
     return note
@@ -91,7 +100,8 @@ def seal(unit: Unit, end: LogEnd) -> str | None:
 
 def seal_empty(session: Session, city: City, keys: CityKeys) -> None:
     """Sign the checkpoint of a city's empty log."""
-    session.add(SignedCheckpoint(city=city.id, size=0, note=_sign(city, keys, 0, Frontier().root())))
+    note = _sign(city, keys, 0, Frontier().root())
+    session.add(SignedCheckpoint(city=city.id, size=0, note=note, at=BEFORE_ALL))
     session.flush()
 
 
@@ -105,6 +115,13 @@ def covering(session: Session, city: str, seq: int) -> SignedCheckpoint:
     """The first checkpoint that covers entry `seq`."""
     query = select(SignedCheckpoint).where(SignedCheckpoint.city == city, SignedCheckpoint.size > seq)
     return session.scalars(query.order_by(SignedCheckpoint.size).limit(1)).one()
+
+
+def last_seq_at(session: Session, city: str, at: datetime) -> int:
+    """The seq of the last entry not later than `at`; -1 where there is none."""
+    query = select(SignedCheckpoint.size).where(SignedCheckpoint.city == city, SignedCheckpoint.at <= at)
+    size = session.scalar(query.order_by(SignedCheckpoint.at.desc(), SignedCheckpoint.size.desc()).limit(1))
+    return (size or 0) - 1
 
 
 def _sign(city: City, keys: CityKeys, size: int, root: bytes) -> str:

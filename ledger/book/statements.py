@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
-from ledger.book import entries
+from ledger.book import seal
 from ledger.book.accounts import Account, legs_table
 from ledger.book.entries import Entry
 from ledger.book.legs import SIDES, Leg, Opening
@@ -87,7 +87,7 @@ def between(session: Session, city: str, path: str, begin: datetime, end: dateti
         raise NotFound("account", path)
     legs = legs_table(path)
     moment = timedelta(milliseconds=1)
-    first, last = (entries.last_seq_at(session, city, at - moment) for at in (begin, end))
+    first, last = (seal.last_seq_at(session, city, at - moment) for at in (begin, end))
     query = (
         select(legs, Entry.id, Entry.kind, Entry.at, Entry.leaf)
         .join(Entry, and_(Entry.city == legs.city, Entry.seq == legs.seq))

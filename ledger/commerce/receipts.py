@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from ledger.book import cities, entries
+from ledger.book import cities, seal
 from ledger.book.cases import CAPTURED, Case, CaseState
 from ledger.book.entries import Entry
 from ledger.commerce.shops import Shop
@@ -149,7 +149,7 @@ def till(session: Session, city: str, shop: str, now: datetime) -> Till:
     begin = datetime.combine(day, time(), zone)
     end = datetime.combine(day + timedelta(days=1), time(), zone)
     # A confirmation follows its hold by less than MAX_HOLD, so that the range of seqs below covers the day.
-    first = entries.last_seq_at(session, city, begin - MAX_HOLD)
+    first = seal.last_seq_at(session, city, begin - MAX_HOLD)
     count, moved, refunded = session.execute(
         select(func.count(), func.sum(Case.moved_minor), func.sum(Case.refunded_minor))
         .select_from(Redemption)

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, Select, func, select, type_coerce
 from sqlalchemy.orm import Session
 
-from ledger.book import cities, entries
+from ledger.book import cities, seal
 from ledger.book.cases import CAPTURED, Case
 from ledger.commerce.promotions import Promotion
 from ledger.commerce.standing import MAX_HOLD, Redemption, with_case
@@ -110,7 +110,7 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 def _sold(session: Session, city: str, shop: str, begin: datetime, end: datetime, *by: Any) -> Select[Any]:
     """Confirmed redemptions of the span, summed up by some columns."""
     # A confirmation follows its hold by less than MAX_HOLD, so that the range of seqs below covers the span.
-    first = entries.last_seq_at(session, city, begin - MAX_HOLD)
+    first = seal.last_seq_at(session, city, begin - MAX_HOLD)
     return (
         select(*by, func.count(), func.sum(Case.moved_minor), func.sum(Case.refunded_minor))
         .select_from(Redemption)

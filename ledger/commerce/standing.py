@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.book import entries
+from ledger.book import seal
 from ledger.book.cases import CAPTURED, HELD, RELEASED, Case, CaseState
 from ledger.db import Base, Instant, Json
 
@@ -136,4 +136,4 @@ def pending_count(session: Session, city: str, learner: str, now: datetime) -> i
 
 def oldest_pending_seq(session: Session, city: str, now: datetime) -> int:
     """Every hold that may still be open has a greater seq than this one."""
-    return entries.last_seq_at(session, city, now - MAX_HOLD)
+    return seal.last_seq_at(session, city, now - MAX_HOLD)

@@ -18,19 +18,24 @@ from sqlalchemy.orm import Session
 
 from ledger.book.accounts import Account
 from ledger.book.entries import BETWEEN_INSTITUTIONS
-from ledger.rows import ask
+from ledger.rows import ask, driver_of
 
 Pair = tuple[str, str]
 
 _PAIRS = f"""
-SELECT giver.account, taker.account, SUM(taker.posted_change)
-FROM entries
-JOIN legs AS giver ON giver.city = entries.city AND giver.seq = entries.seq AND giver.side = 0
-JOIN legs AS taker ON taker.city = entries.city AND taker.seq = entries.seq AND taker.side = 1
-    AND taker.line = giver.line
-WHERE entries.city = ? AND {BETWEEN_INSTITUTIONS}
-GROUP BY giver.account, taker.account
+SELECT giver, taker, SUM(amount)
+FROM (
+    SELECT posting.value ->> 'from' AS giver, posting.value ->> 'to' AS taker,
+        CAST(posting.value ->> 'amount' AS BIGINT) AS amount
+    FROM entries CROSS JOIN {{}} AS posting
+    WHERE city = ? AND {BETWEEN_INSTITUTIONS}
+) AS moved
+WHERE substr(giver, 1, 8) <> 'learner:' AND substr(taker, 1, 8) <> 'learner:'
+GROUP BY giver, taker
 """  # noqa: S608 - of constants alone
+PAIRS_SQLITE = _PAIRS.format("json_each(CAST(leaf AS TEXT), '$.postings')")
+PAIRS_POSTGRESQL = _PAIRS.format("jsonb_array_elements(convert_from(leaf, 'UTF8')::jsonb -> 'postings')")
+"""What each institution gave each other one, out of the public leaves: those tell both sides of a posting."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ class Holding:
 def flows(session: Session, city: str) -> Flows:
     """What moved in a city so far, by one statement over its institutions and one over the entries between them."""
     between, owed = defaultdict[Pair, int](int), defaultdict[str, int](int)
-    for giver, taker, amount in ask(session, _PAIRS, city):
+    pairs = PAIRS_POSTGRESQL if driver_of(session).is_postgresql else PAIRS_SQLITE
+    for giver, taker, amount in ask(session, pairs, city):
         between[giver.partition(":")[0], taker.partition(":")[0]] += int(amount)
         owed[giver] -= int(amount)
         owed[taker] += int(amount)

@@ -35,8 +35,8 @@ _TYPES |= {"bridge": "bridged", "suspense": "bridged"}
 _NAMED = ("shop", "bridge", "suspense")
 
 _SIZES = Look(
-    "keys.moment, (SELECT seq FROM entries WHERE city = one.city AND at <= CAST(keys.moment AS BIGINT)"
-    " ORDER BY at DESC, seq DESC LIMIT 1) AS seq",
+    "keys.moment, (SELECT size FROM checkpoints WHERE city = one.city AND at <= CAST(keys.moment AS BIGINT)"
+    " ORDER BY at DESC, size DESC LIMIT 1) AS size",
     "(SELECT CAST(? AS TEXT) AS city) AS one",
     "moment",
 )
@@ -83,9 +83,9 @@ def samples(session: Session, city: str, now: datetime, zone: ZoneInfo) -> list[
     most = min(MOMENTS, max(FEWEST, LOOK_UPS // (len(accounts) or 1)))
     moments = {to_milliseconds(at): at for at in _moments(first, max(now, first), zone, most)}
     found = _SIZES.find(session, [(at,) for at in moments], city)
-    sizes = {int(at): -1 if seq is None else int(seq) for at, seq in found}
-    sums = _sums(session, city, accounts, sorted(set(sizes.values())))
-    return [Sample(at, sizes[key] + 1, **sums[sizes[key]]) for key, at in moments.items()]
+    sizes = {int(at): int(size or 0) for at, size in found}
+    sums = _sums(session, city, accounts, sorted({size - 1 for size in sizes.values()}))
+    return [Sample(at, sizes[key], **sums[sizes[key] - 1]) for key, at in moments.items()]
 
 
 def _moments(first: datetime, now: datetime, zone: ZoneInfo, most: int) -> Iterator[datetime]:

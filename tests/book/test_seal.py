@@ -2,17 +2,18 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url, select, text
 
 from ledger.book import entries, seal, transfers, tree
 from ledger.book.seal import LogBehindPublished, LogUnjudged, Published, SignedCheckpoint
@@ -21,6 +22,7 @@ from ledger.book.writer import Writer
 from ledger.proof.checkpoint import CheckpointError, parse, verify
 from ledger.proof.merkle import EMPTY_ROOT, leaf_hash, root_of
 from tests.factories import CITY, START, Installation, add_city, install, reopen
+from tests.statements import asked
 
 
 def _leaves(installation: Installation) -> list[bytes]:
@@ -47,6 +49,40 @@ def test_each_batch_is_signed_over_all_leaves_so_far(installation: Installation)
     for note in notes:
         head = verify(note.note, installation.city_keys().vkey)
         assert (head.size, head.root) == (note.size, root_of(hashes[: note.size]))
+
+
+def test_the_last_entry_at_a_moment_is_found_by_its_batch(installation: Installation) -> None:
+    """To the millisecond; of two batches of one time the later counts. The empty log's checkpoint is no entry's."""
+    moment = timedelta(milliseconds=1)
+    installation.clock.advance(minutes=1)
+    start = installation.clock.now
+    installation.run(
+        lambda unit: [transfers.post(unit, "grant", "issuance", "treasury", 1, actor="treasurer") for _ in range(3)]
+    )
+    later = installation.clock.advance(minutes=1)
+    installation.grant()
+    installation.grant()
+    last = {later - moment: 2, later: 4, later + moment: 4, start - moment: -1, start: 2}
+    last |= {datetime(1969, 12, 31, tzinfo=UTC): -1, START: -1}
+    with installation.read() as session:
+        assert {at: seal.last_seq_at(session, CITY, at) for at in last} == last
+        assert seal.last_seq_at(session, "phayao", later) == -1
+
+
+def test_a_moment_in_the_log_is_one_look_up(installation: Installation) -> None:
+    """By the index of the batches' times, in its order."""
+    with asked(installation.database) as found, installation.read() as session:
+        seal.last_seq_at(session, CITY, START)
+        (statement,) = found
+        if session.connection().dialect.name == "sqlite":
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (CITY, 0, 1, 0)).all()
+        else:
+            session.execute(text("SET LOCAL enable_seqscan = off"))  # as if the table were long
+            values = {"city_1": CITY, "at_1": 0, "param_1": 1}
+            plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", values).all()
+    steps = " ".join(str(row[-1]) for row in plan)
+    assert "checkpoints_by_time" in steps
+    assert not re.search("SCAN|SORT|TEMP|Seq Scan|Sort", steps), steps
 
 
 def test_a_checkpoint_of_one_city_does_not_pass_for_another(installation: Installation) -> None:

@@ -26,6 +26,26 @@ _MORE = f"""
     INSERT INTO legs
     SELECT city, account, version + 1, seq + {{}}, {{}}, side, 900, 0, posted_after + 900, 0 FROM legs WHERE {_LAST_LEG}
 """  # noqa: S608
+_COLUMNS = "city, account, version, seq, line, side, posted_change, held_change, posted_after, held_after"
+_LEG = f"INSERT INTO legs ({_COLUMNS}) SELECT city, {{}}, 1, {{}}, line, side, 0, 0, 0, 0 FROM {{}} WHERE {{}}"  # noqa: S608
+_FIFTH = "account = 'budget:a' AND version = 5"
+_STRAY = {
+    "the place of an institution": _LEG.format("'shop:stray'", "seq", "legs", _FIFTH),
+    "the place of an institution, a person's": _LEG.format(f"'learner:{'a' * 26}'", "seq", "legs", _LAST_LEG),
+    "the place of a person": _LEG.format("'shop:stray'", "seq", "openings", "posted_change = -30"),
+    "an entry to come": _LEG.format("'shop:stray'", "seq + 99", "legs", _LAST_LEG),
+    "an entry before the first": _LEG.format("'shop:stray'", "-1", "legs", _LAST_LEG),
+}
+"""Legs that change no balance, of an account that has no row, at the place of another leg."""
+
+_ASIDE = f"""
+    INSERT INTO legs ({_COLUMNS})
+    SELECT city, account, version + 1, seq, line, 7, 0, 0, posted_after, 0 FROM legs WHERE {_LAST_LEG}
+"""  # noqa: S608
+_EARLY = f"""
+    INSERT INTO openings (nonce, {_COLUMNS})
+    SELECT nonce, city, account, 99, -1, line, side, 0, 0, 0, 0 FROM openings WHERE posted_change = -30
+"""  # noqa: S608
 _OTHER = "(SELECT account FROM openings WHERE held_change = 200)"
 _SOMEBODY = "(SELECT min(source) FROM cases WHERE moved_minor > 0)"
 PROJECTIONS = {
@@ -51,6 +71,16 @@ PROJECTIONS = {
     "a leg that is gone": (BALANCES, "DELETE FROM legs WHERE account = 'budget:a' AND version = 5"),
     "a leg too many": (BALANCES, _MORE.format(0, 7)),
     "a leg of an entry to come": (BALANCES, _MORE.format(99, 0)),
+    "a leg of another account": (BALANCES, f"UPDATE legs SET account = 'shop:b', version = 1 WHERE {_LAST_LEG}"),  # noqa: S608
+    "a leg in the place of another": (BALANCES, _LEG.format("'shop:b'", "seq", "legs", _FIFTH)),
+    "a leg on no side": (
+        BALANCES,
+        _ASIDE,
+        "UPDATE accounts SET version = version + 1 WHERE path = 'shop:a'",
+    ),
+    "all legs of an account": (BALANCES, "DELETE FROM legs WHERE account = 'issuance'"),
+    "an opening of an entry before the first": (BALANCES, _EARLY),
+    **{f"a leg at {place}": (BALANCES, statement) for place, statement in _STRAY.items()},
     "how much was refunded": (CASES, "UPDATE cases SET refunded_minor = 0 WHERE refunded_minor = 20"),
     "the state of a hold": (CASES, "UPDATE cases SET state = 'released' WHERE state = 'held'"),
     "whom a hold is for": (CASES, "UPDATE cases SET target = 'shop:a' WHERE state = 'held'"),
@@ -72,6 +102,39 @@ def test_the_audit_finds_what_was_changed_beside_the_leaves(installation: Instal
     rewrite(installation, *statements, **({"nonce": b"n" * 32} if ":nonce" in statements[0] else {}))
     assert code in _codes(installation)
 
+
+@pytest.mark.parametrize("place", _STRAY)
+def test_the_audit_names_a_leg_that_no_entry_has(installation: Installation, place: str) -> None:
+    """Though no look-up by the accounts that entries name leads to it, and nothing else is amiss."""
+    live_through(installation)
+    rewrite(installation, _STRAY[place])
+    (finding,) = installation.audit().findings
+    strays = "SELECT seq, account FROM legs WHERE account = 'shop:stray' OR account LIKE 'learner:%'"
+    with installation.read() as session:
+        seq, account = session.execute(text(strays)).one()
+    assert (finding.code, finding.seq) == (BALANCES, seq)
+    assert account in finding.message
+
+
+NO_ACCOUNTS = (b'"\\u0000"', b'"budget:\' OR 1=1 --"', b'"budget:%"', b'["budget:a"]', b"null", b'"learner:"', b'""')
+
+
+@pytest.mark.parametrize("written", NO_ACCOUNTS)
+def test_a_leaf_may_name_anything_as_an_account(installation: Installation, written: bytes) -> None:
+    """The audit says that the entry is none, and looks up no legs of such an account."""
+    live_through(installation)
+    with installation.read() as session:
+        leaf = bytes(session.execute(text("SELECT leaf FROM entries WHERE seq = 100")).scalar_one())
+    named = leaf.replace(b'"budget:a"', written)
+    with_hash = "UPDATE entries SET leaf = :leaf, leaf_hash = :hash WHERE seq = 100"
+    rewrite(installation, with_hash, leaf=named, hash=leaf_hash(named))
+    assert _codes(installation) & {CASES, "HASH_MISMATCH"}
+
+
+_NEGATIVE = """
+    INSERT INTO checkpoints (city, size, note, at)
+    SELECT city, -1, note, at + 1 FROM checkpoints WHERE size = (SELECT max(size) FROM checkpoints)
+"""
 
 LEAVES = {
     "an amount": {"HASH_MISMATCH", "BALANCE_MISMATCH"},
@@ -126,6 +189,11 @@ def test_the_audit_finds_a_changed_leaf(installation: Installation, what: str) -
         ("UPDATE checkpoints SET note = replace(note, 'kgo', 'ogk')", {"BAD_SIGNATURE"}),
         ("UPDATE checkpoints SET nodes = :root WHERE length(nodes) > 0", {"HASH_MISMATCH"}),
         ("DELETE FROM checkpoints WHERE size = (SELECT max(size) FROM checkpoints)", {"SEQUENCE_GAP"}),
+        ("DELETE FROM checkpoints WHERE size = (SELECT max(size) - 1 FROM checkpoints)", {"SEQUENCE_GAP"}),
+        ("UPDATE checkpoints SET at = at + 1 WHERE size = (SELECT max(size) FROM checkpoints)", {"SEQUENCE_GAP"}),
+        ("UPDATE checkpoints SET at = at - 1 WHERE size = (SELECT max(size) - 1 FROM checkpoints)", {"SEQUENCE_GAP"}),
+        ("UPDATE checkpoints SET at = 1 WHERE size = 0", {"SEQUENCE_GAP"}),
+        (_NEGATIVE, {"SEQUENCE_GAP"}),
     ],
 )
 def test_the_audit_finds_a_changed_part_of_the_seal(

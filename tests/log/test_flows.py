@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger.book import holds, transfers
+from sqlalchemy import text
+
+from ledger.book import holds, journal, transfers
+from ledger.book.journal import moving
 from ledger.book.unit import Unit
 from ledger.log import flows
 from ledger.log.flows import Flows
 from ledger.proof.report import Report
+from ledger.rows import ask
 from ledger.verifier.run import verify_export
 from tests.factories import CITY, Installation, live_through
 from tests.statements import asked
@@ -101,11 +105,37 @@ def test_the_largest_are_institutions(installation: Installation) -> None:
 
 
 def test_check_ins_and_purchases_are_not_gone_through(installation: Installation) -> None:
-    """On SQLite the plan uses the index of the few entries between institutions."""
-    if installation.database.engine.dialect.name != "sqlite":
-        return
+    """The plan goes by the index of the few entries between institutions, and by no legs at all."""
     with installation.read() as session:
-        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {flows._PAIRS}", (CITY,)).all()
+        if installation.database.engine.dialect.name == "sqlite":
+            plan = ask(session, f"EXPLAIN QUERY PLAN {flows.PAIRS_SQLITE}", CITY)
+        else:
+            session.execute(text("SET LOCAL enable_seqscan = off"))  # as if the table were long
+            plan = ask(session, f"EXPLAIN {flows.PAIRS_POSTGRESQL}", CITY)
     steps = " ".join(str(row[-1]) for row in plan)
     assert "entries_between_institutions" in steps
-    assert "SCAN" not in steps
+    assert "SCAN entries" not in steps
+    assert "Seq Scan" not in steps
+    assert "legs" not in steps
+
+
+def test_what_moves_to_persons_and_what_is_taken_back_of_it_is_not_between_institutions(
+    installation: Installation,
+) -> None:
+    """A gift and its reversal name a handle on one side; a grant and its reversal name none."""
+    person = installation.learner()
+    installation.grant(1_000)
+    installation.give(person, 300)
+    installation.run(lambda unit: transfers.reverse(unit, 1, actor="treasurer"))
+    assert _flows(installation).between == {("issuance", "treasury"): 1_000}
+    installation.run(lambda unit: transfers.reverse(unit, 0, actor="treasurer"))
+    assert _flows(installation).between == {("issuance", "treasury"): 1_000, ("treasury", "issuance"): 1_000}
+
+
+def test_an_entry_of_several_postings_counts_with_each(installation: Installation) -> None:
+    """Two budgets are funded by one entry."""
+    installation.open("budget:a", "budget:b")
+    installation.grant(1_000)
+    postings = [moving("treasury", "budget:a", 30), moving("treasury", "budget:b", 12)]
+    installation.run(lambda unit: journal.append(unit, "fund", postings, actor="treasurer"))
+    assert _flows(installation).between[("treasury", "budget")] == 42
