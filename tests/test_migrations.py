@@ -218,25 +218,33 @@ def test_a_moment_is_found_by_its_batch_as_it_was_by_its_entries(database_url: s
     assert installation.audit().findings == []
 
 
-def test_accounts_and_their_keys_keep_their_guards(database_url: str, tmp_path: Path) -> None:
-    """The floor, and the one row of each; on SQLite both tables are their key."""
-    installation = install(database_url, tmp_path)
-    _fill(installation)
-    config = _config(database_url)
-    command.downgrade(config, "0016")
-    command.upgrade(config, "head")
-    for statement in (
-        "UPDATE accounts SET posted = -1 WHERE path = 'treasury'",
-        "UPDATE accounts SET held = -1 WHERE path = 'treasury'",
-        "INSERT INTO accounts SELECT * FROM accounts",
-        "INSERT INTO blinding_keys SELECT * FROM blinding_keys",
-    ):
-        with installation.database.writing.connect() as connection, pytest.raises(IntegrityError):
-            connection.exec_driver_sql(statement)
+def test_what_opens_a_check_in_moves_with_it(database_url: str, tmp_path: Path) -> None:
+    """Down to 0017 it stands in the row of its check-in, and up again beside it; a row cannot come twice."""
+    town = Town(install(database_url, tmp_path))
+    town.activity()
+    for _ in range(3):
+        town.check_in(town.learner(), town.code().text)
+    before = _kept(town, "check_ins"), _kept(town, "check_in_evidence")
+    command.downgrade(_config(database_url), "0017")
+    old = _kept(town, "check_ins")
+    assert [(row["entry"], row["salt"], row["evidence"]) for row in old] == [
+        (row["entry"], row["salt"], row["evidence"]) for row in before[1]
+    ]
+    command.upgrade(_config(database_url), "head")
+    assert (_kept(town, "check_ins"), _kept(town, "check_in_evidence")) == before
+    assert len(before[0]) == 3
+    for table in ("check_ins", "check_in_evidence"):
+        with town.installation.database.writing.connect() as connection, pytest.raises(IntegrityError):
+            connection.exec_driver_sql(f"INSERT INTO {table} SELECT * FROM {table}")  # noqa: S608
     if database_url.startswith("sqlite"):
-        with installation.database.engine.connect() as connection:
+        with town.installation.database.engine.connect() as connection:
             tables = connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars().all()
-        assert {"accounts", "blinding_keys", "legs", "openings"} <= set(tables)
+        assert {"check_ins", "check_in_evidence", "legs", "openings"} <= set(tables)
+
+
+def _kept(town: Town, table: str) -> list[dict[str, Any]]:
+    with town.installation.read() as session:
+        return [dict(row) for row in session.execute(text(f"SELECT * FROM {table} ORDER BY entry")).mappings()]  # noqa: S608
 
 
 def _has_old_shape(installation: Installation) -> None:

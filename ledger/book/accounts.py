@@ -32,7 +32,6 @@ class Account(Base):
     __table_args__ = (
         CheckConstraint("posted - held >= 0 OR path = 'issuance'", name="accounts_floor"),
         CheckConstraint("held >= 0", name="accounts_held"),
-        {"sqlite_with_rowid": False},
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)

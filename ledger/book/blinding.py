@@ -24,7 +24,6 @@ class BlindingKey(Base):
     """The blinding key of one personal account. Ordinary backups leave this table out."""
 
     __tablename__ = "blinding_keys"
-    __table_args__ = ({"sqlite_with_rowid": False},)
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
     account: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ledger.db import Base, Instant, Json, present
+from ledger.db import Base, Instant, present
 from ledger.programme.policy import Earned
 from ledger.rows import Look, Where
 from ledger.values import from_milliseconds
@@ -39,7 +39,6 @@ class Attendance(Base):
         code_seconds: the moment in the code; 0 for a poster.
         single_code: the same where each code serves once, by its kind or by the policy, else NULL; unique.
         turn: the nonce of the turn that was used, unique, else NULL.
-        salt, evidence: what opens the commitment in the leaf.
     """
 
     __tablename__ = "check_ins"
@@ -48,7 +47,8 @@ class Attendance(Base):
         CheckConstraint("amount_minor > 0", name="check_ins_amount"),
         Index("check_ins_single_code", "city", "activity", "single_code", unique=True, **present("single_code")),
         Index("check_ins_turn", "city", "turn", unique=True, **present("turn")),
-        Index("check_ins_session", "city", "activity", "session"),
+        Index("check_ins_session", "city", "activity", "session", "entry"),
+        {"sqlite_with_rowid": False},  # a learner's record lies side by side, for the caps that each check-in asks for
     )
 
     city: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -62,9 +62,19 @@ class Attendance(Base):
     code_seconds: Mapped[int] = mapped_column(BigInteger)
     single_code: Mapped[int | None] = mapped_column(BigInteger)
     turn: Mapped[str | None] = mapped_column(Text)
-    salt: Mapped[bytes] = mapped_column(LargeBinary)
-    evidence: Mapped[dict[str, Any]] = mapped_column(Json)
     assurance: Mapped[str] = mapped_column(Text)
+
+
+class Evidence(Base):
+    """What opens the commitment in the leaf of a check-in's entry: the evidence as canonical JSON, and its salt."""
+
+    __tablename__ = "check_in_evidence"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    city: Mapped[str] = mapped_column(Text, primary_key=True)
+    entry: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    salt: Mapped[bytes] = mapped_column(LargeBinary)
+    evidence: Mapped[str] = mapped_column(Text)
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def latest_in_session(session: Session, city: str, activity: str, window: str, l
     query = (
         select(Attendance.at)
         .where(Attendance.city == city, Attendance.activity == activity, Attendance.session == window)
-        .order_by(Attendance.at.desc())
+        .order_by(Attendance.entry.desc())
         .limit(limit)
     )
     return list(session.scalars(query))

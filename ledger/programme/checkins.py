@@ -42,7 +42,7 @@ from ledger.people.roles import Principal, require
 from ledger.programme import activities, codes, posters, sessions, windows
 from ledger.programme import policy as policies
 from ledger.programme.activities import Activity
-from ledger.programme.attendance import CODE, SEATS, STANDINGS, TURN, USES, Attendance, Use
+from ledger.programme.attendance import CODE, SEATS, STANDINGS, TURN, USES, Attendance, Evidence, Use
 from ledger.programme.codes import Parts, Turn
 from ledger.programme.occasions import OCCASIONS
 from ledger.programme.policy import CityRules, Policy
@@ -55,7 +55,7 @@ from ledger.values import to_milliseconds
 
 SALT_BYTES = 16
 
-_ATTENDANCES = Rows(Attendance)
+_ATTENDANCES, _EVIDENCES = Rows(Attendance), Rows(Evidence)
 _EVIDENCE = '{"activity":"%s","code":"%s","learner":"%s","moment":"%s","session":"%s"}'
 """The canonical JSON of what proved a participation; none of its parts has a character that JSON would escape."""
 
@@ -281,11 +281,10 @@ def _reward(unit: Unit, principal: Principal, learner: str, claim: _Claim) -> Re
         code_seconds=claim.parts.seconds,
         single_code=claim.single_code,
         turn=claim.turn.nonce if claim.turn else None,
-        salt=salt,
-        evidence=evidence,
         assurance=claim.assurance,
     )
     unit.insert(_ATTENDANCES, row)
+    unit.insert(_EVIDENCES, (unit.city.id, posted.seq, salt, evidence))
     names = activity.name_th, activity.name_en
     balance = accounts.current(unit, account)
     return Recorded(posted.seq, posted.at, claim.points, balance, activity.id, *names, session)

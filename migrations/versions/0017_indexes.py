@@ -1,10 +1,9 @@
 """Fewer index entries for each entry of the book: a moment in the log is found by its batch.
 
 All entries of a batch bear one time, so that the checkpoint that seals it tells it for all of them, and the index of
-entries by time has no reader left. Legs are found by account; the index of them by entry goes too. On SQLite the
-accounts and their blinding keys are their key, as the legs are: a look-up is one descent and not two.
+entries by time has no reader left. Legs are found by account; the index of them by entry goes too.
 
-Stop the servers before this one: they would sign checkpoints that tell no time, and on SQLite tables are built anew.
+Stop the servers before this one: they would sign checkpoints that tell no time, and on SQLite that table is built anew.
 """
 
 import sqlalchemy as sa
@@ -24,13 +23,6 @@ TIME = (
 """When a batch that is there was made: when its last entry was. An empty log's checkpoint is earlier than all."""
 
 NODES, AT = "nodes BLOB", ", \n\tat BIGINT NOT NULL"
-BY_ROW = {
-    "accounts": "CONSTRAINT accounts_held CHECK (held >= 0)\n)",
-    "blinding_keys": "PRIMARY KEY (city, account)\n)",
-}
-"""How the text of these tables of SQLite ended."""
-
-BY_KEY = " WITHOUT ROWID"
 
 
 def upgrade() -> None:
@@ -44,16 +36,11 @@ def upgrade() -> None:
         op.alter_column("checkpoints", "at", nullable=False)
     else:
         rebuild(op.get_bind(), "checkpoints", (NODES, NODES + AT), more=TIME)
-        for table, end in BY_ROW.items():
-            rebuild(op.get_bind(), table, (end, end + BY_KEY))
     op.create_index("checkpoints_by_time", "checkpoints", ["city", "at", "size"])
 
 
 def downgrade() -> None:
     op.drop_index("checkpoints_by_time", table_name="checkpoints")
     op.drop_column("checkpoints", "at")
-    if op.get_bind().dialect.name == "sqlite":
-        for table, end in BY_ROW.items():
-            rebuild(op.get_bind(), table, (end + BY_KEY, end))
     op.create_index("legs_by_seq", "legs", ["city", "seq"])
     op.create_index("entries_by_time", "entries", ["city", "at", "seq"])

@@ -13,6 +13,7 @@ from ledger.errors import Forbidden, NotFound, Refused, Unauthenticated
 from ledger.people import learners
 from ledger.people.roles import Principal
 from ledger.programme import attendance, checkins, policy
+from ledger.programme.attendance import Evidence
 from ledger.programme.codes import ALPHABET
 from ledger.programme.policy import Policy
 from tests.factories import CITY, START, add_city
@@ -60,9 +61,9 @@ def test_the_evidence_opens_the_commitment(town: Town) -> None:
     who = town.learner()
     town.check_in(who, town.code().text)
     (row,) = _stored(town)
-    evidence = json.loads(str(row["evidence"]))
-    salt = row["salt"]
-    assert isinstance(salt, bytes)
+    with town.installation.read() as session:
+        kept = session.get_one(Evidence, (CITY, row["entry"]))
+    evidence, salt = json.loads(kept.evidence), kept.salt
     assert evidence["learner"] == who.subject
     published = town.installation.leaves()[-1]["evidence"]
     assert published == {"assurance": "kiosk", "commitment": checkins.commitment(salt, evidence)}
