@@ -291,10 +291,10 @@ class _Nodes:
     def __init__(self) -> None:
         self._found: list[bytes] = []
 
-    def note(self, level: int, _index: int, node: bytes) -> None:
-        """Take in a node; for `Frontier.append`."""
+    def note(self, level: int, _index: int, nodes: list[bytes]) -> None:
+        """Take in the nodes of a level; for `Frontier.append`."""
         if 0 < level < tree.HEIGHT:
-            self._found.append(node)
+            self._found += nodes
 
     def take(self) -> bytes:
         """What there is, end to end, and begin anew."""

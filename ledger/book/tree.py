@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 
 from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, select
@@ -58,14 +59,23 @@ class Tile(Base):
 
 _TILES = Rows(Tile)
 
+MOST_TREES = 64
 
-def begun(unit: Unit) -> list[list[bytes]]:
+_UNFILLED: dict[Frontier, dict[int, list[bytes]]] = {}
+"""The hashes in tiles that are not full, by tile level, as far as this process has met them; for the next batch.
+
+Nothing is trusted here that the head does not say: a tree's right edge is a hash over all of its leaves.
+"""
+
+
+def begun(unit: Unit, frontier: Frontier) -> list[list[bytes]]:
     """What stands already in the tiles that the unit's new leaves fill, level by level: what `grow` has to know."""
     rows: list[list[bytes]] = []
+    known = _UNFILLED.get(frontier, {})
     first, new = unit.base_size, len(unit.leaf_hashes)
     while first % WIDTH + new >= WIDTH:
-        start = first - first % WIDTH
-        rows.append(hashes(unit.session, unit.city.id, len(rows), start, first))
+        start, level = first - first % WIDTH, len(rows)
+        rows.append(known[level] if level in known else hashes(unit.session, unit.city.id, level, start, first))
         first, new = start // WIDTH, (first - start + new) // WIDTH
     return rows
 
@@ -78,11 +88,12 @@ def grow(unit: Unit, frontier: Frontier, begun: list[list[bytes]]) -> tuple[Fron
         and those of the last tile over leaves that the new ones complete, in order.
     """
     risen: _Risen = defaultdict(list)
-    edge = frontier.append(unit.leaf_hashes, lambda level, _index, node: risen[level].append(node))
+    edge = frontier.append(unit.leaf_hashes, lambda level, _index, nodes: risen.update({level: nodes}))
     old = frontier.size
-    for tile_level, row in enumerate(begun):
+    unfilled = {level: row + risen[HEIGHT * level] for level, row in _UNFILLED.pop(frontier, {}).items()}
+    for tile_level, before_them in enumerate(begun):
         level = HEIGHT * tile_level
-        row += risen[level]
+        row = before_them + risen[level]
         first = (old >> level) // WIDTH
         for number, root in enumerate(risen[level + HEIGHT]):
             full, index = b"".join(row[number * WIDTH : (number + 1) * WIDTH]), first + number
@@ -91,8 +102,18 @@ def grow(unit: Unit, frontier: Frontier, begun: list[list[bytes]]) -> tuple[Fron
             new = risen[level + MIDDLE][max(before, 0) : before + MIDDLES]
             made = middle(full[: len(full) - len(new) * len(full) // MIDDLES]) + b"".join(new)
             unit.insert(_TILES, (unit.city.id, tile_level, index, full, root, nodes, made))
+        unfilled[tile_level] = row[len(row) - len(row) % WIDTH :]
+    _keep(edge, unfilled)
     within = range(max(old, edge.size - edge.size % WIDTH), edge.size)
     return edge, b"".join([*edge.peaks, *(_ended(risen, old, 0, seq) for seq in within)])
+
+
+def _keep(edge: Frontier, unfilled: dict[int, list[bytes]]) -> None:
+    """Remember what stands in the last tiles of a tree; of a few trees, the latest ones."""
+    _UNFILLED[edge] = unfilled
+    while len(_UNFILLED) > MOST_TREES:
+        with suppress(KeyError):  # another city's writer was here
+            del _UNFILLED[next(iter(_UNFILLED))]
 
 
 def _ended(risen: _Risen, old: int, level: int, index: int) -> bytes:

@@ -12,7 +12,7 @@ from hashlib import sha256
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
 
-NodeSink = Callable[[int, int, bytes], None]
+LevelSink = Callable[[int, int, list[bytes]], None]
 
 
 class ProofError(ValueError):
@@ -49,25 +49,25 @@ class Frontier:
     size: int = 0
     peaks: tuple[bytes, ...] = ()
 
-    def append(self, leaf_hashes: Iterable[bytes], on_node: NodeSink | None = None) -> "Frontier":
+    def append(self, leaf_hashes: Iterable[bytes], on_level: LevelSink | None = None) -> "Frontier":
         """Return the frontier after `leaf_hashes`: one node hash per leaf on average.
 
-        `on_node(level, index, hash)` sees each new perfect subtree, beginning with the leaves (level 0).
+        `on_level(level, index, hashes)` sees the new perfect subtrees of each level, beginning with the leaves (level
+        0), and the index of the first of them.
         """
-        peaks, size = list(self.peaks), self.size
-        for leaf in leaf_hashes:
-            peaks.append(leaf)
-            if on_node:
-                on_node(0, size, leaf)
-            size += 1
-            level, width = 0, size
-            while not width & 1:
-                right = peaks.pop()
-                peaks[-1] = sha256(b"\x01" + peaks[-1] + right).digest()
-                level, width = level + 1, width >> 1
-                if on_node:
-                    on_node(level, width - 1, peaks[-1])
-        return Frontier(size, tuple(peaks))
+        peaks, width, level = list(self.peaks), self.size, 0
+        row, odd = list(leaf_hashes), list[bytes]()
+        size = self.size + len(row)
+        while row:
+            if on_level:
+                on_level(level, width, row)
+            if width & 1:
+                row = [peaks.pop(), *row]
+            if len(row) & 1:
+                odd.append(row[-1])
+            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
+            level, width = level + 1, width >> 1
+        return Frontier(size, (*peaks, *reversed(odd)))
 
     def root(self) -> bytes:
         """Return the root of the tree."""

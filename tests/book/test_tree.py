@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from pymerkle import InmemoryTree
@@ -110,6 +111,23 @@ def test_one_batch_may_fill_several_tiles(installation: Installation) -> None:
     with installation.read() as session:
         assert [bool(session.get(Tile, (CITY, 0, index))) for index in range(4)] == [True, True, True, False]
         assert tree.root_at(session, CITY, 868) == merkle.root_of(_hashes(868))
+
+
+def test_who_takes_turns_fills_tiles_with_what_the_other_wrote(installation: Installation) -> None:
+    """What a process remembers of a tile that is not full is of use only where nobody else has been meanwhile."""
+    grow(installation, (100, 200))
+    mine = dict(tree._UNFILLED)
+    grow(installation, (250,))
+    with mock.patch.dict(tree._UNFILLED, mine, clear=True):  # as another process, which wrote the first two batches
+        grow(installation, (300, 500))
+        with mock.patch.dict(tree._UNFILLED, clear=True):  # and one that wrote nothing so far
+            grow(installation, (520,))
+        grow(installation, (800,))
+    with installation.read() as session:
+        assert tree.root_at(session, CITY, 800) == merkle.root_of(_hashes(800))
+        assert [session.get_one(Tile, (CITY, 0, index)).root for index in range(3)] == [
+            merkle.root_of(_hashes(800)[256 * index :][:256]) for index in range(3)
+        ]
 
 
 def test_tiles_of_the_second_level_hold_the_roots_of_the_first(sqlite_url: str, tmp_path: Path) -> None:

@@ -238,8 +238,11 @@ class History:
         """Append leaves up to `size`."""
         for index in range(self._frontier.size, size):
             leaf = sha256(b"%b %d %d" % (self._seed, index, index == self._fork)).digest()
-            self._frontier = self._frontier.append([leaf], lambda *place: self._nodes.update({place[:2]: place[2]}))
+            self._frontier = self._frontier.append([leaf], self._note)
             self._roots[index + 1] = self._frontier.root()
+
+    def _note(self, level: int, first: int, hashes: list[bytes]) -> None:
+        self._nodes |= {(level, index): node for index, node in enumerate(hashes, first)}
 
     def root(self, size: int) -> bytes:
         """The root at `size`."""

@@ -80,8 +80,11 @@ class Tree:
         frontier = Frontier()
         self.roots = [frontier.root()]
         for leaf in self.hashes:
-            frontier = frontier.append([leaf], lambda level, index, node: self.nodes.update({(level, index): node}))
+            frontier = frontier.append([leaf], self._note)
             self.roots.append(frontier.root())
+
+    def _note(self, level: int, first: int, hashes: list[bytes]) -> None:
+        self.nodes |= {(level, index): node for index, node in enumerate(hashes, first)}
 
     def node(self, level: int, index: int) -> bytes:
         """Serve the proofs, noting what they ask for."""
