@@ -39,6 +39,7 @@ from ledger import arrays
 from ledger.lookup import VANISHED, Lookups
 from ledger.rows import Driver
 from ledger.values import from_milliseconds, to_milliseconds
+from ledger.wal import MOST_PAGES, Mover
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 """The numbered migrations; they come with the checkout."""
@@ -53,6 +54,12 @@ connection's life would else read all of a table that was young once."""
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
+
+CACHE_KIB = 8_192
+"""How much of a SQLite file a writer keeps at hand: learners come in no order, each on pages of their own."""
+
+
+_WRITING = f"PRAGMA wal_autocheckpoint={MOST_PAGES}", f"PRAGMA cache_size=-{CACHE_KIB}"
 
 
 class Base(DeclarativeBase):
@@ -110,8 +117,10 @@ class Database:
         self.url = url
         if url.startswith("sqlite"):
             self.engine = _sqlite_engine(url, "BEGIN", "PRAGMA query_only=ON")
-            self.writing = _sqlite_engine(url, "BEGIN IMMEDIATE", "PRAGMA query_only=OFF")
-            self._turn: AbstractContextManager[Any] = _Turn(Path(f"{make_url(url).database}.turn"))
+            self.writing = _sqlite_engine(url, "BEGIN IMMEDIATE", "PRAGMA query_only=OFF", *_WRITING)
+            path = str(make_url(url).database)
+            self._turn: AbstractContextManager[Any] = _Turn(Path(f"{path}.turn"))
+            self._mover: Mover | None = Mover(path)
         else:
             self.engine = _postgresql_engine(url, probed=True)
             # Whoever takes a head finds out by that whether the connection is still there.
@@ -121,6 +130,7 @@ class Database:
                 probed=False,
             )
             self._turn = nullcontext()
+            self._mover = None
         self.lookups = Lookups(url)
 
     @contextmanager
@@ -143,10 +153,14 @@ class Database:
         """The same, for whoever may do without a session. It commits where its `commit()` is called, or not at all."""
         with self._turn, self.writing.connect() as connection, Transaction(connection) as transaction:
             yield transaction
+            if self._mover is not None:
+                self._mover.committed()
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.lookups.close()
+        if self._mover is not None:
+            self._mover.close()
         self.engine.dispose()
         self.writing.dispose()
 
