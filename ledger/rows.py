@@ -87,8 +87,8 @@ class Rows:
         return f"INSERT INTO {self.name} ({_names(self.columns)}) VALUES {', '.join([one] * count)}{self._conflict}"
 
     def _postgresql_statement(self) -> str:
-        arrays = ", ".join(f"%s::{kind}[]" for kind, _ in self._arrays)
-        return f"INSERT INTO {self.name} ({_names(self.columns)}) SELECT * FROM unnest({arrays}){self._conflict}"
+        columns = ", ".join(f"unnest(%s::{kind}[])" for kind, _ in self._arrays)  # in FROM they would be stored first
+        return f"INSERT INTO {self.name} ({_names(self.columns)}) SELECT {columns}{self._conflict}"
 
 
 class Look:
@@ -172,21 +172,28 @@ class Driver:
 
     def __init__(self, connection: Connection) -> None:
         self.is_postgresql = connection.dialect.name == "postgresql"
+        self._is_together = False
         self._connection = connection
         self._raw: Any = connection.connection.driver_connection
         self._errors = connection.dialect.loaded_dbapi.Error
 
     def together(self) -> AbstractContextManager[Any]:
-        """Statements of a block whose results nobody reads within it: PostgreSQL gets them without a pause between."""
-        return self._pipeline() if self.is_postgresql else nullcontext()
+        """Statements of a block whose results nobody reads within it: PostgreSQL gets them without a pause between.
+
+        Blocks may nest; what is wrong with a statement may come out only where the outermost one ends.
+        """
+        return self._pipeline() if self.is_postgresql and not self._is_together else nullcontext()
 
     @contextmanager
     def _pipeline(self) -> Iterator[None]:
+        self._is_together = True
         try:
             with self._raw.pipeline():
                 yield
         except self._errors as failure:
             raise self._told(failure, "a pipeline") from failure
+        finally:
+            self._is_together = False
 
     def execute(self, statement: str, parameters: tuple[Any, ...], *, planned_anew: bool = False) -> Any:
         """Run a statement; the driver's cursor.

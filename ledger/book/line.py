@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from queue import Empty, SimpleQueue
+from collections import deque
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
-
-LOOK_SECONDS = 0.0002
-"""How often somebody who waits for company looks whether it has come."""
 
 Asked = TypeVar("Asked", covariant=True)
 Answer = TypeVar("Answer", contravariant=True)
@@ -61,55 +59,63 @@ class Blocked(Generic[Wish, Found]):
 
 
 class Line(Generic[Wish, Found]):
-    """First come, first served, by one server. `None` ends it."""
+    """First come, first served, by one server. `None` ends it.
+
+    Whoever serves is woken when as many are here as it waits for, and not by each that comes: every waking would take
+    the interpreter from those who are on their way here.
+    """
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Waiting[Wish, Found] | None] = SimpleQueue()
+        self._waiting: deque[Waiting[Wish, Found]] = deque()
+        self._ended = False
         self._last = 0
+        self._wanted = 1
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def __len__(self) -> int:
-        return self._queue.qsize()
+        return len(self._waiting) + self._ended
 
     def put(self, waiting: Waiting[Wish, Found] | None) -> None:
         """Join the line, or end it."""
-        self._queue.put(waiting)
+        if waiting is None:
+            self._ended = True
+        else:
+            self._waiting.append(waiting)
+        if (self._ended or len(self._waiting) >= self._wanted) and self._bell.locked():
+            with suppress(RuntimeError):  # another one has rung it at the same time
+                self._bell.release()
 
-    def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wish, Found]], bool]:
+    def take(
+        self, most: int, patience_seconds: float, within_seconds: float | None = None
+    ) -> tuple[list[Waiting[Wish, Found]], bool]:
         """Wait for somebody; then those who wait, at most so many, and whether the line ends behind them.
+
+        Nobody, where within a time that is given nobody comes.
 
         Whoever was answered together tends to come again together. So while fewer are here than the last time, it is
         worth waiting a little for the others: patience counts from the first one taken. Whoever comes alone is not
         kept waiting for company, nor are those who are all here.
         """
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        taken = [first]
-        expected, deadline = min(self._last, most), time.monotonic() + patience_seconds
-        while not (ended := self._drain(taken, most)) and len(taken) < expected:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(left, LOOK_SECONDS))
-        self._last = len(taken)
-        return taken, ended
+        self._wait_for(1, within_seconds)
+        if self._waiting:
+            self._wait_for(min(self._last, most), patience_seconds)
+            self._last = 0
+        taken = self.rest(most)
+        return taken, self._ended and len(taken) < most
 
     def rest(self, most: int) -> list[Waiting[Wish, Found]]:
         """Whoever waits at this moment, at most so many, to be served with those who were taken; an end is left."""
-        taken: list[Waiting[Wish, Found]] = []
-        if self._drain(taken, most):
-            self._queue.put(None)
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._last += len(taken)
         return taken
 
-    def _drain(self, taken: list[Waiting[Wish, Found]], most: int) -> bool:
-        """Take who waits until there are so many; whether the line ends behind them."""
-        while len(taken) < most:
-            try:
-                following = self._queue.get_nowait()
-            except Empty:
-                break
-            if following is None:
-                return True
-            taken.append(following)
-        return False
+    def _wait_for(self, count: int, seconds: float | None) -> None:
+        """Wait until so many are here, at most so long, or until the line ends."""
+        self._wanted = count  # before looking: whoever comes from now on rings
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while len(self._waiting) < count and not self._ended:
+            left = -1 if deadline is None else deadline - time.monotonic()
+            if deadline is not None and left <= 0:
+                return
+            self._bell.acquire(timeout=left)

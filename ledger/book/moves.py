@@ -32,6 +32,9 @@ _LASTING = REF_IDS | {"reason"}
 _EVIDENCE = frozenset({"assurance", "commitment"})
 _is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
+AT_ONCE = 128
+"""How many entries are made before they may leave for the database while the next ones are made."""
+
 _Mould = tuple[str, str, str, str, str, str]
 """The canonical text of entries of a shape, cut where time, evidence, id, key and amount, and seq stand."""
 
@@ -49,7 +52,7 @@ class Transfer(NamedTuple):
 
 
 def move(unit: Unit, transfers: Sequence[Transfer], *, actor: str, numbered: bool = False) -> list[Posted]:
-    """Append an entry for each, in order, and stage what they do to the accounts; all or none.
+    """Append an entry for each, in order, and stage what they do to the accounts: all, or none for who `attempt`s it.
 
     With `numbered`, a refusal bears the `index` of its transfer in its params.
 
@@ -62,49 +65,57 @@ def move(unit: Unit, transfers: Sequence[Transfer], *, actor: str, numbered: boo
     city, seq, now, now_ms = unit.city.id, unit.next_seq, unit.now, unit.now_ms
     leaves = Leaves(city, unit.now_text, actor, unit.key_hash)
     after: dict[str, State] = {}
-    rows: list[Row] = []
-    legs: list[Row] = []
-    openings: list[Row] = []
     posted: list[Posted] = []
     try:
-        for transfer in transfers:
-            kind, source, target, amount = transfer[:4]
-            check_amount("amount_minor", amount)
-            giver_type, taker_type = account_type(source), account_type(target)
-            if source == target or (kind, giver_type, taker_type) not in _DIRECT:
-                raise Refused("not_allowed", kind=kind, source=source, target=target)
-            entry_id = unit.new_id()
-            giver, giver_nonce = blinding.blind(unit, source, entry_id) if giver_type == "learner" else (source, None)
-            taker, taker_nonce = blinding.blind(unit, target, entry_id) if taker_type == "learner" else (target, None)
-            leaf = leaves.make(transfer, seq, entry_id, giver_type, giver, taker_type, taker)
-            before = after.get(source) or accounts.state(unit, source)
-            after[source] = given = accounts.changed(source, before, -amount, 0)
-            before = after.get(target) or accounts.state(unit, target)
-            after[target] = taken = accounts.changed(target, before, amount, 0)
-            leg: Row = (city, source, given[2], seq, 0, 0, -amount, 0, given[0], given[1])
-            if giver_nonce is None:
-                legs.append(leg)
-            else:
-                openings.append((*leg, giver_nonce))
-            leg = (city, target, taken[2], seq, 0, 1, amount, 0, taken[0], taken[1])
-            if taker_nonce is None:
-                legs.append(leg)
-            else:
-                openings.append((*leg, taker_nonce))
-            rows.append((city, seq, entry_id, kind, now_ms, None, leaf, leaf_hash(leaf)))
-            posted.append(Posted(seq, entry_id, kind, now, amount, source, target))
-            seq += 1
+        for start in range(0, len(transfers), AT_ONCE):
+            rows: list[Row] = []
+            legs: list[Row] = []
+            openings: list[Row] = []
+            for transfer in transfers[start : start + AT_ONCE]:
+                kind, source, target, amount = transfer[:4]
+                check_amount("amount_minor", amount)
+                giver_type, taker_type = account_type(source), account_type(target)
+                if source == target or (kind, giver_type, taker_type) not in _DIRECT:
+                    raise Refused("not_allowed", kind=kind, source=source, target=target)
+                entry_id = unit.new_id()
+                giver, giver_nonce = _shown(unit, source, giver_type, entry_id)
+                taker, taker_nonce = _shown(unit, target, taker_type, entry_id)
+                leaf = leaves.make(transfer, seq, entry_id, giver_type, giver, taker_type, taker)
+                before = after.get(source) or accounts.state(unit, source)
+                after[source] = given = accounts.changed(source, before, -amount, 0)
+                before = after.get(target) or accounts.state(unit, target)
+                after[target] = taken = accounts.changed(target, before, amount, 0)
+                leg: Row = (city, source, given[2], seq, 0, 0, -amount, 0, given[0], given[1])
+                if giver_nonce is None:
+                    legs.append(leg)
+                else:
+                    openings.append((*leg, giver_nonce))
+                leg = (city, target, taken[2], seq, 0, 1, amount, 0, taken[0], taken[1])
+                if taker_nonce is None:
+                    legs.append(leg)
+                else:
+                    openings.append((*leg, taker_nonce))
+                rows.append((city, seq, entry_id, kind, now_ms, None, leaf, leaf_hash(leaf)))
+                posted.append(Posted(seq, entry_id, kind, now, amount, source, target))
+                seq += 1
+            unit.insert_all(LEGS, legs)
+            unit.insert_all(OPENINGS, openings)
+            unit.insert_all(ENTRIES, rows)
+            unit.leaf_hashes += [row[-1] for row in rows]
+            unit.kinds += [row[3] for row in rows]
+            if len(posted) < len(transfers):
+                unit.go_ahead()
     except LedgerError as refusal:
         if numbered:
             refusal.params["index"] = len(posted)
         raise
     unit.put_all(accounts.ACCOUNTS, after)
-    unit.insert_all(LEGS, legs)
-    unit.insert_all(OPENINGS, openings)
-    unit.insert_all(ENTRIES, rows)
-    unit.leaf_hashes += [row[-1] for row in rows]
-    unit.kinds += [row[3] for row in rows]
     return posted
+
+
+def _shown(unit: Unit, account: str, kind: str, entry_id: str) -> tuple[str, bytes | None]:
+    """An account as the log names it, and the nonce that opens that where it is a person's."""
+    return blinding.blind(unit, account, entry_id) if kind == "learner" else (account, None)
 
 
 class Leaves:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import BigInteger, Index, LargeBinary, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -87,7 +88,7 @@ def seal(unit: Unit, end: LogEnd) -> str | None:
     if not unit.leaf_hashes:
         unit.flush()
         return None
-    begun = tree.begun(unit)
+    begun = tree.begun(unit, end.frontier)
     with unit.driver.together():
         unit.send()
         frontier, nodes = tree.grow(unit, end.frontier, begun)
@@ -153,11 +154,11 @@ class Published:
         path = self.directory / city
         looked_ns, longest = self._seen.get(city, (0, 0))
         self._seen[city] = looked_ns, max(longest, size)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / f"{city}.lock").open("w") as lock:
+        with self._lock(city) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be about to note an earlier one
-            if path.exists() and self._size_of(path.read_text("utf-8")) >= size:
-                return
+            with suppress(FileNotFoundError):
+                if self._size_of(path.read_text("utf-8")) >= size:
+                    return
             _replace(path, note)
 
     def doubt(self, city: str, size: int, root: bytes) -> None:
@@ -232,6 +233,14 @@ class Published:
         except FileNotFoundError:
             return False
         return found.st_ctime - found.st_mtime > COPIED_SECONDS
+
+    def _lock(self, city: str) -> IO[str]:
+        path = self.directory / f"{city}.lock"
+        try:
+            return path.open("w")
+        except FileNotFoundError:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            return path.open("w")
 
     def _anchor(self, city: str) -> Path:
         return self.directory / f"{city}.anchor"

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from ledger.book.cities import City, CityKeys
 from ledger.db import Transaction
 from ledger.proof.encoding import timestamp
-from ledger.rows import Row, Rows, Where
+from ledger.rows import Row, Rows, Where, run
 from ledger.values import random_ids, to_milliseconds
 
 Value = TypeVar("Value")
@@ -62,7 +62,7 @@ RANDOM_BYTES = 1_024
 IDS = 32
 """How many ids are drawn at a time."""
 
-MANY_ROWS = 1_000
+MANY_ROWS = 384
 """From how many staged rows on it pays to send them by themselves: those of some hundred transfers."""
 
 Place = tuple[Reading[Any], Hashable]
@@ -102,6 +102,8 @@ class Unit:
         self._rows: dict[Rows, list[Row]] = {}
         self._staged: list[list[Row]] = []  # of each row that is staged, among which it is
         self._sent = 0
+        self._attempts: list[_Attempt] = []
+        self._ahead: ExitStack | None = None
         self._held: dict[Place, Any] = {}  # None: known to have no value
         self._undo: list[tuple[Place, Any]] = []
         self._dirty: dict[Place, None] = {}
@@ -112,7 +114,9 @@ class Unit:
 
     @property
     def session(self) -> Session:
-        """A session, for those who map; made when first needed."""
+        """A session, for those who map; made when first needed. It takes nothing from a pipeline, so that one ends."""
+        if self._ahead is not None:
+            self._ahead.close()
         return self._transaction.session
 
     @property
@@ -203,24 +207,29 @@ class Unit:
             self.send()
 
     @contextmanager
-    def ahead(self) -> Iterator[Callable[[], None]]:
-        """For a block of staged commands: what to call between them, so that rows leave as soon as they are many.
+    def ahead(self) -> Iterator[None]:
+        """Within this block, `go_ahead` has rows leave while commands go on; all have left, and hold, at its end.
 
         PostgreSQL then writes some while others are made here; SQLite has nobody to do that.
         """
-        with ExitStack() as stack:
-            begun = False
+        with ExitStack() as self._ahead:
+            yield
+        self._ahead = None
 
-            def send() -> None:
-                nonlocal begun
-                if len(self._staged) < MANY_ROWS or not self.driver.is_postgresql:
-                    return
-                if not begun:
-                    stack.enter_context(self.driver.together())
-                    begun = True
-                self._send_rows()
+    def go_ahead(self) -> None:
+        """Have what is staged leave, if it is much: between two commands, or in the middle of one that makes much.
 
-            yield send
+        What leaves in the middle of a command is behind a savepoint, so that it goes with the command if that fails.
+        A command that writes by SQL of its own sends what it stages itself.
+        """
+        if self._ahead is None or len(self._staged) < MANY_ROWS or not self.driver.is_postgresql:
+            return
+        if any(attempt.is_saved for attempt in self._attempts):
+            return
+        self._ahead.enter_context(self.driver.together())
+        for depth, attempt in enumerate(self._attempts):
+            attempt.save(f"ahead_{depth}")
+        self._send_rows()
 
     def send(self) -> None:
         """The same for who has more to send `together`."""
@@ -234,13 +243,15 @@ class Unit:
         for projection, values in changed.items():
             projection.save(self.driver, self.city.id, values)
 
-    def _send_rows(self) -> None:
+    def _send_rows(self, first: int | None = None) -> None:
+        """Send the rows that were staged first, so many of them, or all."""
+        leaving = self._staged[:first]
         for rows, staged in self._rows.items():
-            if staged:
-                rows.write(self.driver, staged)
-                staged.clear()
-        self._sent += len(self._staged)
-        self._staged.clear()
+            if count := len(staged) if first is None else sum(among is staged for among in leaving):
+                rows.write(self.driver, staged[:count])
+                del staged[:count]
+        self._sent += len(leaving)
+        del self._staged[:first]
 
     def catch_up(self, *marks: Hashable) -> bool:
         """Leave marks, and flush if an earlier command of the batch left one of them; whether it did.
@@ -262,7 +273,7 @@ class Unit:
     def _saved(self) -> Iterator[None]:
         self.flush()
         self.look_again()
-        with _Attempt(self), self._savepoint():
+        with _Attempt(self, is_saved=True), self._savepoint():
             yield
             self.flush()
 
@@ -274,23 +285,46 @@ class Unit:
 
 
 class _Attempt:
-    """The guard around a block that stages: what the block has left in the unit goes when it raises."""
+    """The guard around a block that stages: what the block has left in the unit goes when it raises.
 
-    __slots__ = ("_changes", "_entries", "_key_hash", "_rows", "_unit")
+    Args:
+        unit: whose block it is.
+        is_saved: the database has a savepoint of its own for it.
+    """
 
-    def __init__(self, unit: Unit) -> None:
+    __slots__ = ("_changes", "_entries", "_key_hash", "_rows", "_savepoint", "_unit", "is_saved")
+
+    def __init__(self, unit: Unit, *, is_saved: bool = False) -> None:
         self._unit = unit
+        self.is_saved = is_saved
+        self._savepoint: str | None = None
 
     def __enter__(self) -> None:
         unit = self._unit
         self._changes, self._entries, self._key_hash = len(unit._undo), len(unit.leaf_hashes), unit.key_hash
         self._rows = unit._sent + len(unit._staged)
+        unit._attempts.append(self)
+
+    def save(self, name: str) -> None:
+        """Set a savepoint before what the block has staged, unless there is one; the rows before it leave."""
+        if self._savepoint is None:
+            self._unit._send_rows(self._rows - self._unit._sent)
+            run(self._unit.driver, f"SAVEPOINT {name}")
+            self._savepoint = name
 
     def __exit__(self, kind: object, *_: object) -> None:
         unit = self._unit
+        unit._attempts.pop()
         unit.key_hash = self._key_hash
-        if kind is None:
-            return
+        if kind is not None:
+            self._undo()
+        if self._savepoint is not None:
+            if kind is not None:
+                run(unit.driver, f"ROLLBACK TO SAVEPOINT {self._savepoint}")
+            run(unit.driver, f"RELEASE SAVEPOINT {self._savepoint}")
+
+    def _undo(self) -> None:
+        unit = self._unit
         while len(unit._undo) > self._changes:
             place, before = unit._undo.pop()
             if before is _UNREAD:
@@ -301,4 +335,5 @@ class _Attempt:
             rows = unit._staged.pop()
             if rows:  # else a flush that failed had sent them before
                 rows.pop()
+        unit._sent = min(unit._sent, self._rows)
         del unit.leaf_hashes[self._entries :], unit.kinds[self._entries :]

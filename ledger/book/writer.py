@@ -54,7 +54,7 @@ MAX_BATCH = 256
 MAX_QUEUE = 4_096
 MAX_WAIT_SECONDS = 0.003
 PUBLISH_SECONDS = 0.1
-"""How much later than its commit a checkpoint may be noted beside the database, while one batch follows the other."""
+"""How much later than its commit a checkpoint may be noted beside the database; a crowd's are noted as often."""
 
 log = logging.getLogger(__name__)
 
@@ -206,10 +206,10 @@ class Writer:
         unnoted: _Carried | None = None
         noted_at = time.monotonic()
         while not ended:
-            if unnoted is not None and (not line or time.monotonic() - noted_at > PUBLISH_SECONDS):
+            if unnoted is not None and time.monotonic() - noted_at >= PUBLISH_SECONDS:
                 self._publish(unnoted)
                 unnoted, noted_at = None, time.monotonic()
-            batch, ended = line.take(MAX_BATCH, MAX_WAIT_SECONDS)
+            batch, ended = line.take(MAX_BATCH, MAX_WAIT_SECONDS, None if unnoted is None else PUBLISH_SECONDS)
             carried = self._answer(city, batch, line) if batch else None
             unnoted = carried if carried is not None and carried.note is not None else unnoted
         if unnoted is not None:
@@ -287,15 +287,15 @@ class Writer:
         unit = Unit(transaction, city, self.keys.get(city), now, end.frontier.size)
         holds.expire_due(unit)
         outcomes: list[Outcome[Any] | Exception] = []
-        for staged, group in groupby(known(unit, commands()), lambda command: command.staged_only):
-            alike = list(group)
-            if staged:
-                _read_ahead(unit, alike)
-            with unit.ahead() as send:
+        with unit.ahead():
+            for staged, group in groupby(known(unit, commands()), lambda command: command.staged_only):
+                alike = list(group)
+                if staged:
+                    _read_ahead(unit, alike)
                 for command in alike:
-                    send()
+                    unit.go_ahead()
                     outcomes.append(_run(unit, command))
-        return _Carried(outcomes, unit, self._seal(unit, end))
+            return _Carried(outcomes, unit, self._seal(unit, end))
 
     def _seal(self, unit: Unit, end: LogEnd) -> str | None:
         """Write what the batch staged, and sign what it appended, unless the log is not the one that was shown."""

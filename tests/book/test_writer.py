@@ -1,7 +1,9 @@
 """The single writer: batches, order, time, refusals, limits, and an orderly end."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from unittest import mock
 
@@ -260,8 +262,20 @@ def test_the_checkpoint_file_failing_does_not_make_a_commit_a_failure(installati
     assert len(installation.leaves()) == 2
 
 
+def test_the_last_checkpoint_is_noted_though_nobody_comes_any_more(installation: Installation) -> None:
+    """Within a crowd one is noted now and then; the last one is, soon after its commit."""
+    for number in range(3):
+        assert installation.writer.submit(CITY, _grant()).value == number
+    path = installation.writer.published.directory / CITY
+    for _ in range(3_000):
+        if path.exists() and parse(path.read_text()).size == 3:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"noted is {parse(path.read_text()).size} of 3 entries")
+
+
 def test_rows_that_left_ahead_stand_and_those_of_a_refusal_do_not(installation: Installation) -> None:
-    """On PostgreSQL the rows of a large batch leave while it is being made; a refusal takes back its own alone."""
+    """On PostgreSQL rows leave while others are made, within a command too; a refusal takes back its own alone."""
     installation.grant()
     installation.open("shop:a")
     many = [Transfer("transfer", "treasury", "shop:a", 1)] * 400
@@ -273,13 +287,27 @@ def test_rows_that_left_ahead_stand_and_those_of_a_refusal_do_not(installation: 
         pay(unit)
         raise Refused("enough")
 
+    def pay_and_try_once_more(unit: Unit) -> int:
+        paid = pay(unit)
+        with suppress(Refused), unit.attempt(staged_only=True):
+            pay_and_refuse(unit)
+        with unit.attempt(staged_only=True):
+            return paid + pay(unit)
+
+    def try_in_vain(unit: Unit) -> int:
+        pay_and_try_once_more(unit)
+        return pay_and_refuse(unit)
+
     before = len(installation.leaves())
-    commands = [Command(act, staged_only=True) for act in (pay, pay, pay_and_refuse, pay, _grant().run)]
+    acts = (pay, pay, pay_and_refuse, try_in_vain, pay_and_try_once_more, pay, _grant().run)
     with mock.patch.object(ENTRIES, "write", wraps=ENTRIES.write) as write:
-        outcomes = installation.writer.execute(CITY, commands)
+        outcomes = installation.writer.execute(CITY, [Command(act, staged_only=True) for act in acts])
     told = [one.code if isinstance(one, LedgerError) else one.value for one in outcomes[:-1]]
-    assert told == [400, 400, "enough", 400]
-    assert len(installation.leaves()) == before + 1_201
-    assert installation.balance("shop:a").posted_minor == 1_200
+    assert told == [400, 400, "enough", "enough", 800, 400]
+    assert len(installation.leaves()) == before + 2_001
+    assert installation.balance("shop:a").posted_minor == 2_000
     assert installation.audit().findings == []
-    assert write.call_count == (4 if installation.database.engine.dialect.name == "postgresql" else 1)
+    if installation.database.engine.dialect.name == "postgresql":
+        assert write.call_count >= 3 * 11  # the first three parts of each time that somebody paid
+    else:
+        assert write.call_count == 1
