@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from api.services import services
 from ledger.book.commands import Command, Outcome, Steps
@@ -30,8 +29,7 @@ SHORTEST_ANONYMOUS_KEY = 16
 ANONYMOUS = "anonymous"
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """The body of the answer, and whether it is that of an earlier request."""
 
     body: bytes

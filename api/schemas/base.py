@@ -268,6 +268,11 @@ class Money(Out):
     scale = Scale(metadata={"example": 2, "description": "Digits behind the point: 500 at scale 2 is 5.00."})
 
 
+def money_text(city: CityFacts) -> str:
+    """How the JSON of what is `Money` begins: its first members, without the brace that closes it."""
+    return f'{{"symbol":{quoted(city.symbol)},"scale":{city.scale}'
+
+
 def items_of(schema: type[Schema], name: str) -> Schema:
     """A list: `{"items": […], "next": <cursor or null>}`."""
     made = Out.from_dict(

@@ -24,6 +24,7 @@ from api.schemas.base import (
     amount,
     is_account,
     items_of,
+    money_text,
     plain_instant,
     quoted,
 )
@@ -203,6 +204,18 @@ class PostedOut(Money):
             "to": _public(value.target),
         }
 
+    def text(self, value: Posted, city: CityFacts) -> str:
+        """The same as JSON."""
+        return _posted_text(money_text(city), value)
+
+
+def _posted_text(start: str, posted: Posted) -> str:
+    seq, id_, kind, at, amount, source, target = posted
+    return (
+        f'{start},"entry":{seq},"id":{quoted(id_)},"kind":{quoted(kind)},"at":"{plain_instant(at)}",'
+        f'"amount_minor":{amount},"from":{_quoted_account(source)},"to":{_quoted_account(target)}}}'
+    )
+
 
 def _public(path: str | None) -> str | None:
     """An account as staff may see it: a person's is not told, since a reversal would open its handle."""
@@ -226,12 +239,8 @@ class BatchOut(Out):
 
     def text(self, value: Items, city: CityFacts) -> str:
         """The same as JSON, for it may be long."""
-        start = f'{{"symbol":{quoted(city.symbol)},"scale":{city.scale},"entry":'
-        items = [
-            f'{start}{seq},"id":{quoted(id_)},"kind":{quoted(kind)},"at":"{plain_instant(at)}","amount_minor":{amount},'
-            f'"from":{_quoted_account(source)},"to":{_quoted_account(target)}}}'
-            for seq, id_, kind, at, amount, source, target in value.items
-        ]
+        start = money_text(city)
+        items = [_posted_text(start, posted) for posted in value.items]
         return f'{{"items":[{",".join(items)}],"next":{"null" if value.next is None else value.next}}}'
 
 
@@ -294,6 +303,15 @@ def plain_balance(value: Balance, city: CityFacts) -> dict[str, Any]:
         "available_minor": value.available_minor,
         "as_of_seq": value.as_of_seq,
     }
+
+
+def balance_text(value: Balance, city: CityFacts) -> str:
+    """The same as JSON."""
+    account, posted, held, as_of_seq = value
+    return (
+        f'{money_text(city)},"account":{quoted(account)},"posted_minor":{posted},"held_minor":{held},'
+        f'"available_minor":{posted - held},"as_of_seq":{as_of_seq}}}'
+    )
 
 
 def page_limit(what: str) -> Whole:

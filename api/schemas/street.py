@@ -18,9 +18,11 @@ from api.schemas.base import (
     Text,
     Whole,
     amount,
+    money_text,
     plain_instant,
+    quoted,
 )
-from api.schemas.money import BalanceOut, plain_balance
+from api.schemas.money import BalanceOut, balance_text, plain_balance
 from api.services import CityFacts
 from ledger.commerce import promotions, shops
 from ledger.commerce.promotions import COUNT_LIMIT, NewPromotion, PromotionChange
@@ -59,6 +61,15 @@ class CheckedInOut(Money):
             "name_en": value.name_en,
             "session": value.session,
         }
+
+    def text(self, value: Recorded, city: CityFacts) -> str:
+        """The same as JSON."""
+        entry, at, amount, balance, activity, name_th, name_en, session = value
+        return (
+            f'{money_text(city)},"entry":{entry},"at":"{plain_instant(at)}","amount_minor":{amount},'
+            f'"balance":{balance_text(balance, city)},"activity":{quoted(activity)},"name_th":{quoted(name_th)},'
+            f'"name_en":{quoted(name_en)},"session":{quoted(session)}}}'
+        )
 
 
 class ShopIn(In):

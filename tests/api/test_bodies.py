@@ -134,6 +134,7 @@ def _dumped(schema: Out, value: object) -> str:
 def test_a_check_in_is_shown_the_same_both_ways(value: Recorded) -> None:
     """The same members in the same order."""
     assert json.dumps(CheckedInOut().plain(value, CITY)) == _dumped(CheckedInOut(), value)
+    assert json.dumps(json.loads(CheckedInOut().text(value, CITY))) == _dumped(CheckedInOut(), value)
 
 
 @given(st.lists(POSTED, max_size=3))
@@ -145,6 +146,7 @@ def test_entries_are_shown_the_same_both_ways(values: list[Posted]) -> None:
     assert bodies.dump(BatchOut(), batch, CITY, URL) == BatchOut().text(batch, CITY).encode("utf-8", "surrogatepass")
     for value in values:
         assert json.dumps(PostedOut().plain(value, CITY)) == _dumped(PostedOut(), value)
+        assert json.dumps(json.loads(PostedOut().text(value, CITY))) == _dumped(PostedOut(), value)
         assert "learner:" not in json.dumps(PostedOut().plain(value._replace(id="", kind=""), CITY))
 
 
