@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -64,11 +64,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return workers.wanted(config)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Order by folder: `FIRST`, those not named, `LAST`; and say which tests stay together."""
     items.sort(key=_rank)
     workers.keep_together(items)
+    yield
+    workers.send_groups(items)
 
 
 def pytest_collection_finish() -> None:
@@ -86,8 +88,9 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note each skipped test; those of other processes are reported here too."""
-    report.nodeid = workers.plain(report.nodeid)
+    """Note each skipped test; those of other processes are reported here too, and here they lose their group."""
+    if hasattr(report, "worker_id"):
+        report.nodeid = workers.plain(report.nodeid)
     if report.skipped and not hasattr(report, "wasxfail"):
         _skipped.append(report.nodeid)
 
