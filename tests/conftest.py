@@ -1,7 +1,7 @@
 """What every test can ask for: fresh migrated databases of both kinds, real servers, the long counts.
 
-The fast tests run first, so that a mistake shows soon; `tests/workers.py` says how they are shared out over the
-cores. In CI (`CI=true`) a skipped test fails the run: a test that silently does not run proves nothing.
+`tests/workers.py` says in which order the tests run and how they are shared out over the cores. In CI (`CI=true`) a
+skipped test fails the run: a test that silently does not run proves nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,6 @@ from ledger.db import Database, upgrade
 from tests import counts, memory, postgres, workers
 from tests.factories import Installation, install
 from tests.servers import Deployment
-
-FIRST = ("tidy", "proof")
-"""Folders of `tests/` that run before the others."""
-
-LAST = ("book", "properties", "city", "api", "log", "web", "journeys", "faults", "chain", "browser")
-"""Folders that run after the others, in this order."""
 
 _skipped: list[str] = []
 _counter = itertools.count()
@@ -66,8 +60,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Order by folder: `FIRST`, those not named, `LAST`; and say which tests stay together."""
-    items.sort(key=_rank)
+    """Say in which order the tests run, and which stay together."""
+    items.sort(key=workers.rank)
     workers.keep_together(items)
     yield
     workers.send_groups(items)
@@ -76,14 +70,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
 def pytest_collection_finish() -> None:
     """Search for garbage rarely from here on, as a server does: all that was imported costs a tenth of the time."""
     process.collect_rarely()
-
-
-def _rank(item: pytest.Item) -> int:
-    parts = item.path.relative_to(Path(__file__).parent).parts
-    folder = parts[0] if len(parts) > 1 else ""
-    if folder in FIRST:
-        return FIRST.index(folder) - len(FIRST)
-    return LAST.index(folder) + 1 if folder in LAST else 0
 
 
 @pytest.hookimpl(tryfirst=True)

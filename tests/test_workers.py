@@ -59,6 +59,12 @@ def test_what_belongs_together_runs_in_one_process(tmp_path: Path) -> None:
     assert len(set.union(*ran.values())) == 2
 
 
+def test_what_has_a_place_is_there() -> None:
+    """A folder or module that was renamed would silently run among those that have no place."""
+    named = [ROOT / "tests" / name for name in (*workers.FIRST, *workers.LAST)]
+    assert [path for path in named if not (path.is_dir() or path.with_suffix(".py").is_file())] == []
+
+
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
