@@ -23,10 +23,12 @@ sys.stdin.read()
 
 @pytest.fixture
 def settings_of_the_collector() -> Iterator[None]:
-    """Afterwards the collector is as it was."""
+    """The collector as Python starts it; afterwards it is as it was, for the tests collect rarely too."""
     before = gc.get_threshold()
-    yield
     gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.freeze()
     gc.set_threshold(*before)
 
 

@@ -17,7 +17,7 @@ from ledger.config import Settings
 from tests import counts
 from tests.browser import looks
 from tests.browser.covering import ALL, LAPTOP, PHONE, Look
-from tests.browser.looks import check, check_doubled, check_keyboard, check_with_axe
+from tests.browser.looks import check, check_doubled, check_keyboard, check_with_axe, have_axe_ready
 from tests.browser.scene import staged
 from tests.browser.site import CITY, Site
 
@@ -40,6 +40,7 @@ def test_every_page_fits(site: Site, language: str) -> None:
     }
     names = staged(site, people["learner"], people["shop"])
     for role, person in people.items():
+        have_axe_ready(person.context)
         for path in looks.PAGES[role]:
             person.page.goto(looks.address(site.home, path.format(**names)))
             look_all_over(person.page, language)
