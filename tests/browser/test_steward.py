@@ -142,14 +142,14 @@ def test_a_space_a_session_and_the_calendar(site: Site) -> None:
     page.locator("#f-amount").fill("2")
     page.locator("main form button.large").click()
     page.locator("button[name=confirmed]").click()
-    page.locator("#f-starts_at").fill(at.replace(hour=20, minute=0).strftime(LOCAL))
-    page.locator("#f-ends_at").fill(at.replace(hour=21, minute=0).strftime(LOCAL))
-    expect(page.locator("#s-ends_at")).to_have_text(f"{at:%A} {at.day} {at:%B} {at.year}, 21:00")
+    page.locator("#f-starts_at").fill(at.strftime(LOCAL))
+    page.locator("#f-ends_at").fill(at.replace(hour=23, minute=59).strftime(LOCAL))  # what is over is not shown
+    expect(page.locator("#s-ends_at")).to_have_text(f"{at:%A} {at.day} {at:%B} {at.year}, 23:59")
     page.locator("form[action$=sessions] button").click()
     page.goto(f"{site.home}/steward/calendar")
     page.locator(".month td.today a").click()
     expect(page.locator(".day:target")).to_contain_text("Listening to mo lam")
-    expect(page.locator(".day:target")).to_contain_text("20:00")
+    expect(page.locator(".day:target")).to_contain_text(f"{at:%H:%M}–23:59")
     check_with_axe(page)
 
 
