@@ -36,7 +36,7 @@ from tests.bench.rig.product import PATH, shop
 from tests.bench.rig.traffic import BATCH, Traffic, say
 
 WARM_UP_SECONDS = 1.0
-LEARNERS_PER_SECOND = 3_000
+LEARNERS_PER_SECOND = 6_000
 """How many learners stand ready for each second of a round; a round that runs out of them ends early."""
 LONG_SECONDS = 300
 

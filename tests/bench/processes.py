@@ -22,7 +22,7 @@ from tests.bench.rig.processes import end_in_order
 from tests.bench.rig.traffic import Traffic, say
 
 WARM_UP_SECONDS = 1.0
-LEARNERS_PER_SECOND = 3_000
+LEARNERS_PER_SECOND = 6_000
 ONE, SEVERAL = "1", "4"
 RATIOS = {
     "ratio_checkin_4_to_1": ("checkin_4_per_s", "checkin_1_per_s"),
