@@ -311,3 +311,27 @@ def test_rows_that_left_ahead_stand_and_those_of_a_refusal_do_not(installation: 
         assert write.call_count >= 3 * 11  # the first three parts of each time that somebody paid
     else:
         assert write.call_count == 1
+
+
+def test_a_command_reads_while_the_rows_of_others_are_on_their_way(installation: Installation) -> None:
+    """What nobody asked for beforehand, by the driver's connection and by a session; a refusal among them is one."""
+    installation.grant()
+    installation.open("shop:a", "shop:b")
+    many = [Transfer("transfer", "treasury", "shop:a", 1)] * 400
+
+    def pay(unit: Unit) -> int:
+        return len(transfers.post_many(unit, many, actor="treasurer"))
+
+    def pay_to(unit: Unit, shop: str) -> int:
+        return transfers.post(unit, "transfer", "treasury", shop, 1, actor="treasurer").seq
+
+    def shops(unit: Unit) -> int:
+        query = select(func.count()).select_from(accounts.Account).where(accounts.Account.path.startswith("shop:"))
+        return unit.session.scalar(query) or 0
+
+    acts = (pay, lambda unit: pay_to(unit, "shop:b"), lambda unit: pay_to(unit, "shop:none"), shops, pay)
+    for first, staged_only in ((1, True), (802, False)):
+        outcomes = installation.writer.execute(CITY, [Command(act, staged_only=staged_only) for act in acts])
+        told = [one.code if isinstance(one, LedgerError) else one.value for one in outcomes]
+        assert told == [400, first + 400, "not_found", 2, 400]
+    assert installation.audit().findings == []
