@@ -77,6 +77,7 @@ def test_the_figures_of_all_processes_are_added_up(tmp_path: Path) -> None:
         while 'kgo_refusals_total{city="kk",code="cap_reached"} 2.0' not in text:
             assert [process.poll() for process in processes] == [None, None]
             text = _read(tmp_path)
+        text = _read(tmp_path)  # it reads one file after the other; a process was at work meanwhile
         assert _value(text, 'kgo_entries_total{city="kk",kind="reward"}') == 4
         assert _value(text, 'kgo_batch_commands_count{city="kk"}') == 2
         assert _value(text, 'kgo_waiting_commands{city="kk"}') == 14
