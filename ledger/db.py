@@ -58,7 +58,6 @@ BUSY_TIMEOUT_MS = 30_000
 CACHE_KIB = 8_192
 """How much of a SQLite file a writer keeps at hand: learners come in no order, each on pages of their own."""
 
-
 _WRITING = f"PRAGMA wal_autocheckpoint={MOST_PAGES}", f"PRAGMA cache_size=-{CACHE_KIB}"
 
 

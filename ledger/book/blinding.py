@@ -65,3 +65,12 @@ def blind(unit: Unit, account: str, case_entry_id: str) -> tuple[str, bytes]:
         raise NotFound("account", account)
     nonce = handles.nonce(key, case_entry_id)
     return handles.handle(account, nonce), nonce
+
+
+def shown(unit: Unit, account: str, kind: str, case_entry_id: str) -> tuple[str, bytes | None]:
+    """How the log names an account of a type in a case, and the nonce that opens that where it is a person's.
+
+    Raises:
+        NotFound: a person's account has not been opened.
+    """
+    return blind(unit, account, case_entry_id) if kind == "learner" else (account, None)

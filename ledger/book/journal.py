@@ -128,16 +128,11 @@ def _blinded(unit: Unit, postings: Sequence[Posting], case_entry_id: str) -> tup
     public: list[dict[str, Any]] = []
     effects: list[Effect] = []
     for line, (source, target, amount, posted, held) in enumerate(postings):
-        giver, giver_nonce = _shown(unit, source, case_entry_id)
-        taker, taker_nonce = _shown(unit, target, case_entry_id)
+        giver, giver_nonce = blinding.shown(unit, source, account_type(source), case_entry_id)
+        taker, taker_nonce = blinding.shown(unit, target, account_type(target), case_entry_id)
         if posted or held:
             effects.append(Effect(source, line, 0, -posted, held, giver_nonce))
         if posted:
             effects.append(Effect(target, line, 1, posted, 0, taker_nonce))
         public.append({"amount": amount, "from": giver, "to": taker})
     return public, effects
-
-
-def _shown(unit: Unit, account: str, case_entry_id: str) -> tuple[str, bytes | None]:
-    """An account's name in the log, and the nonce that opens it where it is a person's."""
-    return blinding.blind(unit, account, case_entry_id) if account_type(account) == "learner" else (account, None)

@@ -78,8 +78,8 @@ def move(unit: Unit, transfers: Sequence[Transfer], *, actor: str, numbered: boo
                 if source == target or (kind, giver_type, taker_type) not in _DIRECT:
                     raise Refused("not_allowed", kind=kind, source=source, target=target)
                 entry_id = unit.new_id()
-                giver, giver_nonce = _shown(unit, source, giver_type, entry_id)
-                taker, taker_nonce = _shown(unit, target, taker_type, entry_id)
+                giver, giver_nonce = blinding.shown(unit, source, giver_type, entry_id)
+                taker, taker_nonce = blinding.shown(unit, target, taker_type, entry_id)
                 leaf = leaves.make(transfer, seq, entry_id, giver_type, giver, taker_type, taker)
                 before = after.get(source) or accounts.state(unit, source)
                 after[source] = given = accounts.changed(source, before, -amount, 0)
@@ -111,11 +111,6 @@ def move(unit: Unit, transfers: Sequence[Transfer], *, actor: str, numbered: boo
         raise
     unit.put_all(accounts.ACCOUNTS, after)
     return posted
-
-
-def _shown(unit: Unit, account: str, kind: str, entry_id: str) -> tuple[str, bytes | None]:
-    """An account as the log names it, and the nonce that opens that where it is a person's."""
-    return blinding.blind(unit, account, entry_id) if kind == "learner" else (account, None)
 
 
 class Leaves:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from hashlib import sha256
 
 from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, Text, select
@@ -60,6 +59,7 @@ class Tile(Base):
 _TILES = Rows(Tile)
 
 MOST_TREES = 64
+"""Of how many trees something is remembered: one for each city that a process writes to."""
 
 _UNFILLED: dict[Frontier, dict[int, list[bytes]]] = {}
 """The hashes in tiles that are not full, by tile level, as far as this process has met them; for the next batch.
@@ -111,9 +111,8 @@ def grow(unit: Unit, frontier: Frontier, begun: list[list[bytes]]) -> tuple[Fron
 def _keep(edge: Frontier, unfilled: dict[int, list[bytes]]) -> None:
     """Remember what stands in the last tiles of a tree; of a few trees, the latest ones."""
     _UNFILLED[edge] = unfilled
-    while len(_UNFILLED) > MOST_TREES:
-        with suppress(KeyError):  # another city's writer was here
-            del _UNFILLED[next(iter(_UNFILLED))]
+    for earlier in list(_UNFILLED)[:-MOST_TREES]:  # of a copy: the writers of other cities are at work here, too
+        _UNFILLED.pop(earlier, None)
 
 
 def _ended(risen: _Risen, old: int, level: int, index: int) -> bytes:
