@@ -127,15 +127,19 @@ def whole(text: str) -> str:
 
 
 def phrases(text: str) -> Markup:
-    """A heading that breaks between its phrases and, only where one is wider than the window, inside.
+    """A text that breaks between its phrases and, only where one is wider than its place, inside.
 
     Thai writes a space between phrases and none between words; browsers break at any word, often an unhappy one.
-    A number stays with what it counts. English breaks at any space anyway, and is left as it is.
+    A number stays with what it counts. English breaks at any space; a phrase there is what is `whole`, such as a date.
     """
-    if speech() != "th":
-        return escape(text)
-    parts = _COUNTED.sub(rf"\1{NO_BREAK}", text).split(" ")
-    return Markup(" ").join(Markup('<span class="phrase">{}</span>').format(part) for part in parts)
+    thai = speech() == "th"
+    parts = (_COUNTED.sub(rf"\1{NO_BREAK}", text) if thai else text).split(" ")
+    return Markup(" ").join(_phrase(part) if thai or NO_BREAK in part else escape(part) for part in parts)
+
+
+def _phrase(text: str) -> Markup:
+    """A block of its own breaks only where it must, and then at its spaces."""
+    return Markup('<span class="phrase">{}</span>').format(text.replace(NO_BREAK, " "))
 
 
 def money(minor: int, city: CityFacts | None = None) -> str:
@@ -227,7 +231,7 @@ def span(starts_at: datetime, ends_at: datetime) -> str:
     if same:
         comma = "" if speech() == "th" else ","
         return f"{day(date_of(starts_at))}{comma} {hours(starts_at, ends_at)}"
-    return f"{dt(starts_at)} – {dt(ends_at)}"
+    return f"{dt(starts_at)}{NO_BREAK}– {dt(ends_at)}"
 
 
 def when(activity: ActivityView, visit: Visit | None = None) -> str:

@@ -6,10 +6,12 @@ which puts something on every page.
 
 `check` measures that nothing is wider than the window, that letters and targets are large enough, and that amounts and
 codes stand out (WCAG AAA); `check_with_axe` runs axe-core over it; `check_doubled` has a reader double the letters;
-`check_keyboard` goes through it with Tab.
+`check_longest` puts the longest dates and amounts into it; `check_keyboard` goes through it with Tab.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page
@@ -250,6 +252,16 @@ DOUBLED = f"""() => {{
 }}"""
 
 
+def _with_letters(page: Page, times: int) -> dict[str, Any]:
+    """What the page is like with the browser's letters at so many times their size; they are the usual ones again."""
+    wire = page.context.new_cdp_session(page)
+    wire.send("Page.setFontSizes", {"fontSizes": {"standard": times * USUAL_LETTERS_PX, "fixed": times * 13}})
+    found: dict[str, Any] = page.evaluate(DOUBLED)
+    wire.send("Page.setFontSizes", {"fontSizes": {"standard": USUAL_LETTERS_PX, "fixed": 13}})
+    wire.detach()
+    return found
+
+
 def check_doubled(page: Page) -> None:
     """A reader who sets the browser's letters to twice the size scrolls down only.
 
@@ -258,12 +270,47 @@ def check_doubled(page: Page) -> None:
     grow to what a fifth of the window holds.
     """
     page.evaluate(REMEMBER_SIZES)
-    wire = page.context.new_cdp_session(page)
-    wire.send("Page.setFontSizes", {"fontSizes": {"standard": 2 * USUAL_LETTERS_PX, "fixed": 26}})
-    found = page.evaluate(DOUBLED)
-    wire.send("Page.setFontSizes", {"fontSizes": {"standard": USUAL_LETTERS_PX, "fixed": 13}})
-    wire.detach()
+    found = _with_letters(page, 2)
     assert found == {"too_wide_px": 0, "small": [], "cut": [], "stacked": []}, f"{page.url}: {found}"
+
+
+_SHORT = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|[ก-ฮ]{1,2}[ิี]?\\.[คยพ]\\."
+_LONG = "January|February|March|April|June|July|August|September|October|November|December"
+_LONG_THAI = "มกราคม|กุมภาพันธ์|มีนาคม|เมษายน|พฤษภาคม|มิถุนายน|กรกฎาคม|สิงหาคม|กันยายน|ตุลาคม|พฤศจิกายน|ธันวาคม"
+LONGEST = {
+    rf"\b\d{{1,2}}(?=\s(?:{_SHORT}|{_LONG}|{_LONG_THAI}))": "30",
+    r"(?<=\d\s)(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b": "May",
+    r"(?<=\d\s)[ก-ฮ]{1,2}[ิี]?\.[คยพ]\.": "เม.ย.",
+    rf"\b(?:{_LONG})\b": "September",
+    _LONG_THAI: "พฤศจิกายน",
+    r"\b(?:Mon|Tues|Thurs|Fri|Satur|Sun)day\b": "Wednesday",
+    "วัน(?:จันทร์|อังคาร|พุธ|ศุกร์|เสาร์|อาทิตย์)": "วันพฤหัสบดี",
+    r"\b[\d,]+\.\d\d\b": "8,888,888.88",
+    r"(entry\s|รายการที่\s|#|‹\s)\d+": "$18888888",
+}
+"""What dates, amounts and numbers of entries become at their longest."""
+
+STRETCH = """(longest) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (text.parentElement.closest('script, style, textarea, .token, .sheet')) continue;
+    for (const [what, by] of Object.entries(longest)) text.data = text.data.replace(new RegExp(what, 'g'), by);
+  }
+}"""
+NARROWEST = (320, 640)
+
+
+def check_longest(page: Page) -> None:
+    """Whatever the day and the sums, nothing is too wide or cut off on the narrowest phone, letters doubled or not.
+
+    What a date, an amount or an entry's number takes is that of the longest one. The page stays so.
+    """
+    page.set_viewport_size({"width": NARROWEST[0], "height": NARROWEST[1]})
+    page.evaluate(STRETCH, LONGEST)
+    for times in (1, 2):
+        found = _with_letters(page, times)
+        assert (found["too_wide_px"], found["cut"]) == (0, []), f"{page.url}, letters times {times}: {found}"
 
 
 WATCH_FOCUS = """() => {

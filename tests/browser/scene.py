@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from eth_account import Account
 from eth_account.messages import encode_defunct
@@ -35,6 +36,7 @@ ADDRESS = str(Account.from_key(KEY).address)
 PROMOTION = "sample-sticky-rice"
 SLIPS = "slips"
 MEETING = "living-museum"
+ZONE = ZoneInfo("Asia/Bangkok")
 LIST = "learner,amount,note\n" + f"{'a' * 26},1,\n{'b' * 26},five,\n"
 
 
@@ -101,7 +103,7 @@ def _stage(unit: Unit) -> None:
     )
     activities.create(unit, system, slips)
     sheets.make(unit, system, SLIPS, 13)
-    begin = unit.now + timedelta(days=1)
+    begin = (unit.now.astimezone(ZONE) + timedelta(days=2)).replace(hour=23, minute=0)
     activities.add_session(unit, system, MEETING, begin, begin + timedelta(hours=2), 20, "meeting")
     bridges.open_bridge(unit, Contract(CHAIN, TOKEN, 1, 50_000, 20_000))
 

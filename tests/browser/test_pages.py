@@ -2,7 +2,8 @@
 
 Each page is seen on phone and laptop, in Thai and English, in light and dark: eight looks, measured in all of them.
 axe goes over the four of `WITH_AXE` (every pair comes up), the doubled letters over the phone in both languages, the
-walk with Tab over the laptop in English. `--long` runs axe over all eight and the walk in all languages and sizes.
+longest dates and amounts over the narrowest phone in both, the walk with Tab over the laptop in English. `--long` runs
+axe over all eight and the walk in all languages and sizes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ledger.config import Settings
 from tests import counts
 from tests.browser import looks
 from tests.browser.covering import ALL, LAPTOP, PHONE, Look
-from tests.browser.looks import check, check_doubled, check_keyboard, check_with_axe, have_axe_ready
+from tests.browser.looks import check, check_doubled, check_keyboard, check_longest, check_with_axe, have_axe_ready
 from tests.browser.scene import staged
 from tests.browser.site import CITY, Site
 
@@ -58,6 +59,7 @@ def look_all_over(page: Page, language: str) -> None:
             check_doubled(page)
         if counts.is_long() or (size, language) == (LAPTOP, "en"):
             check_keyboard(page)
+    check_longest(page)
 
 
 def test_no_page_is_left_out(site: Site, tmp_path: Path) -> None:
@@ -95,6 +97,10 @@ FAULTS = {
         check_doubled,
         """part = words(''); part.innerHTML = '<span>not seen whole</span>';
         part.style.cssText = 'width: 170px; overflow: hidden; white-space: nowrap'""",
+    ),
+    "a sum that would not fit if it were a large one": (
+        check_longest,
+        "part = words('1.00'); part.style.cssText = 'white-space: nowrap; font-size: 2rem'",
     ),
     "a way that shows no focus": (
         check_keyboard,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from api.web.words import NO_BREAK, whole
+from api.web.words import NO_BREAK
 from ledger.book.unit import Unit
 from ledger.commerce import promotions, shops
 from ledger.commerce.promotions import NewPromotion
@@ -194,8 +194,14 @@ def test_a_heading_breaks_between_its_phrases(town: Town) -> None:
     page = town.visitor().get(f"{HOME}/promotions/rice").html
     heading = page[page.index("<h1>") + 4 : page.index("</h1>")]
     assert heading == " ".join(
-        f'<span class="phrase">{phrase}</span>' for phrase in ("ข้าวเหนียวฟรี", "1\N{NO-BREAK SPACE}กระติบ", "&lt;b&gt;")
+        f'<span class="phrase">{phrase}</span>' for phrase in ("ข้าวเหนียวฟรี", "1 กระติบ", "&lt;b&gt;")
     )
+
+
+def test_a_date_breaks_only_where_it_must(town: Town) -> None:
+    """It is a phrase in English too: a block of its own, with spaces at which it may break in a narrow window."""
+    page = town.visitor().get(f"{HOME}/audit/entries?lang=en").html
+    assert '<span class="phrase">2 Mar 2026, 10:00</span>' in page
 
 
 def test_amounts_and_dates_stay_in_one_line(town: Town) -> None:
@@ -227,7 +233,7 @@ def test_a_meeting_of_today_or_tomorrow_is_told_without_a_date(town: Town) -> No
     assert "เปิดพรุ่งนี้ " in told[24, "th"]
     assert "opens 2" not in told[24, "en"]
     page = town.visitor().get(f"{HOME}/activities/in-1?lang=th").html
-    assert f'<span class="phrase">{whole("2 มี.ค. 2569")}</span> <span class="phrase">11:00–12:00' in page
+    assert '<span class="phrase">2 มี.ค. 2569</span> <span class="phrase">11:00–12:00' in page
     assert f"opens {(START + timedelta(hours=48)).day}" in told[48, "en"].replace(NO_BREAK, " ")
 
 
