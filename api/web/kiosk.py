@@ -70,6 +70,8 @@ def arrivals_of(visit: Visit, view: ActivityView) -> int:
     """How many have checked in to the session that is open now."""
     if view.window is None:
         return 0
+    if view.window.seats is not None and view.seats_left is not None:
+        return view.window.seats - view.seats_left  # for the view they have been counted already
     found = attendance.in_sessions(visit.session, visit.city.id, {view.id: view.window.session})
     return found.get(view.id, 0)
 
