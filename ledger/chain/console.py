@@ -61,31 +61,53 @@ def deploy(installation: Installation, options: Mapping[str, Any]) -> Answer:
     return Answer(f"{found.city}: token {found.token.address}, badges {badge}, chain {found.chain_id}")
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What the node tells: lines of the contracts and of the money of the keys, and what is anchored last."""
+
+    contracts: list[str]
+    purses: list[str]
+    size: int
+    root: bytes
+
+    def anchored(self, session: Session, city: str, log_size: int) -> tuple[str, bool]:
+        """The line of the last anchor, and whether it is of this log, which has so many entries now."""
+        agrees = self.size <= log_size and (self.size == 0 or tree.root_at(session, city, self.size) == self.root)
+        return f"anchored   {self.size} of {log_size} entries, root {self.root.hex()[:16]}…", agrees
+
+
 def status(installation: Installation, city: str) -> Answer:
     """How the city stands with its chain: contracts, anchors, keys and their money, what waits, what is amiss.
 
-    What is known here is told even while the node is silent.
+    What is known here is told even while the node is silent. It is one snapshot, later than the node's answer: an
+    entry that is appended and anchored meanwhile is no alarm.
     """
-    chains = Chains(installation)
+    purses: list[str] = []
+    heard: _Heard | None = None
+    try:
+        heard = _asked(installation, city, Chains(installation))
+        lines, purses = heard.contracts, heard.purses
+    except ChainError as fault:
+        lines = [f"ALARM      {fault}"]
+    agrees = heard is not None
+    described = deployment.known(installation.settings, city)
     with installation.database.read() as session:
-        log_size = entries.size(session, cities.get(session, city).id)
+        log_size = entries.size(session, city)
         waiting = outbox.open_(session, city)
         known = anchors.list_(session, city, 1)
-        described = deployment.known(installation.settings, city)
         crossing = [one for one in bridges.all_(session, city) if one.chain_id == described.chain_id]
         suspended = {one.chain_id: len(deposits.in_suspense(session, one)) for one in crossing}
-    try:
-        lines, purses, agrees = _asked(installation, city, chains)
-    except ChainError as fault:
-        lines, purses, agrees = [f"ALARM      {fault}"], [], False
+        if heard is not None:
+            anchored, agrees = heard.anchored(session, city, log_size)
+            lines += [anchored] if agrees else [anchored, FOREIGN]
     lines.append(f"final      {known[0].size if known else 0} of {log_size} entries")
     lines.append(f"compare    kgo verify {_comparing(installation, described)}")
     if known and known[0].agrees is not True:
         agrees = False
         lines.append("ALARM      the last final anchor is not of this log: nothing is signed until it is (see Restore)")
     for bridge in crossing:
-        heard = f", heard {bridge.checked_at:%F %T}" if bridge.checked_at else ""
-        lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits{heard}")
+        last = f", heard {bridge.checked_at:%F %T}" if bridge.checked_at else ""
+        lines.append(f"bridge     followed to block {bridge.block}, {bridge.deposits} deposits{last}")
         if bridges.silent_since(bridge, installation.writer.clock()):
             agrees = False
             lines.append("ALARM      no new final block since then: is the node well, does kgo serve or kgo jobs run?")
@@ -98,29 +120,24 @@ def status(installation: Installation, city: str) -> Answer:
     return Answer("\n".join(lines), agrees)
 
 
-def _asked(installation: Installation, city: str, chains: Chains) -> tuple[list[str], list[str], bool]:
-    """What the node tells of the contracts and of the money of the keys, and whether its last anchor is this log's."""
+def _asked(installation: Installation, city: str, chains: Chains) -> _Heard:
+    """What the node tells of the contracts, of their last anchor and of the money of the keys."""
     site, keys = chains.site(city), chains.keys(city)
     node, token = site.node, artifact("KgoToken")
     latest, final = client.block(node, "latest"), site.final()
     size, root = client.read(node, token, site.token, "anchored")
     supply = client.read(node, token, site.token, "totalSupply")
     paused = client.read(node, token, site.token, "paused")
-    with installation.database.read() as session:
-        log_size = entries.size(session, city)
-        agrees = size <= log_size and (size == 0 or tree.root_at(session, city, size) == root)
     purses = []
     for role in keys:
         address = keys.address(role) or ""
         purses.append(f"{role:<10} {address}, {client.balance(node, address) / ETHER_WEI:.4f} for gas")
-    lines = [
+    contracts = [
         f"chain      {node.chain_id} at {node.host}, block {latest.number}, final {final.number}",
         f"token      {site.token}, {supply} minor units in circulation{', PAUSED' if paused else ''}",
         f"badges     {site.deployment.badge.address if site.deployment.badge else '(none)'}",
-        f"anchored   {size} of {log_size} entries, root {root.hex()[:16]}…",
-        *([] if agrees else [FOREIGN]),
     ]
-    return lines, purses, agrees
+    return _Heard(contracts, purses, size, root)
 
 
 def _comparing(installation: Installation, described: Deployment) -> str:

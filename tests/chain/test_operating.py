@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -200,6 +201,24 @@ def test_status_tells_at_once_that_the_chain_has_another_log(town: Town, anvil: 
     with assemble(Settings(tmp_path, older, "http://localhost", chain_password="open"), town.city.clock) as restored:
         told = console.status(restored, CITY)
     assert (told.ok, "ALARM      what is anchored is not of this log" in told.text) == (False, True)
+
+
+def test_status_speaks_of_one_log_although_it_grows_meanwhile(
+    town: Town, anvil: Anvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is anchored and what is final are of the same log, and of one that the node cannot be ahead of."""
+    deploying.deploy(town.opened, Plan(CITY, anvil.url, {}, delay=60, minimum_delay=60, local=True), pause=_soon)
+    Chains(town.opened).judge(CITY)
+    told = client.block
+
+    def block(*asked: Any) -> Any:
+        town.opened.writer.run(CITY, _grant)
+        return told(*asked)
+
+    monkeypatch.setattr(client, "block", block)
+    text = console.status(town.opened, CITY).text
+    sizes = [line.split(",")[0].split()[-2] for line in text.splitlines() if line.startswith(("anchored", "final"))]
+    assert sizes == [str(len(town.city.leaves()))] * 2
 
 
 def _grant(unit: Unit) -> object:
