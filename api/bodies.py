@@ -36,20 +36,29 @@ def read(schema: Schema, body: bytes, media: str) -> Any:
         return load(schema, {})
     if media != JSON and not media.endswith("+json"):
         raise UnsupportedMediaType
-    if isinstance(schema, In) and len(body) <= SHORT_BYTES:
-        command = _known(schema, body)
-        if command is not None:
-            return command
-    return load(schema, _object(body))
+    if not isinstance(schema, In) or len(body) > SHORT_BYTES:
+        return load(schema, _object(body))
+    try:
+        return _known(schema, body)
+    except _TheLongWay as found:
+        return _judged(schema, found.data)
+
+
+class _TheLongWay(Exception):
+    """A body that does not go the short way, decoded. It is raised, so that it is not remembered."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
 
 
 @lru_cache(maxsize=1_024)
 def _known(schema: In, body: bytes) -> Any:
-    """The command of a body that goes the short way, or None: a crowd scans one code, and sends the same octets."""
-    try:
-        return schema.plain(_object(body))
-    except ValidationFailed:
-        return None
+    """The command of a body that goes the short way: a crowd scans one code, and sends the same octets."""
+    data = _object(body)
+    command = schema.plain(data)
+    if command is None:
+        raise _TheLongWay(data)
+    return command
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -72,6 +81,11 @@ def load(schema: Schema, data: dict[str, Any]) -> Any:
         command = schema.plain(data)
         if command is not None:
             return command
+    return _judged(schema, data)
+
+
+def _judged(schema: Schema, data: dict[str, Any]) -> Any:
+    """The same by the long way."""
     try:
         return schema.load(data)
     except ValidationError as fault:

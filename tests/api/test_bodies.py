@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from api import bodies
 from api.schemas.base import In, Items, Out, showing
+from api.schemas.chain import WithdrawalIn
 from api.schemas.money import BatchOut, EntriesIn, EntryIn, Orders, PostedOut
 from api.schemas.places import CheckInIn
 from api.schemas.street import CheckedInOut
@@ -148,6 +150,22 @@ def test_entries_are_shown_the_same_both_ways(values: list[Posted]) -> None:
         assert json.dumps(PostedOut().plain(value, CITY)) == _dumped(PostedOut(), value)
         assert json.dumps(json.loads(PostedOut().text(value, CITY))) == _dumped(PostedOut(), value)
         assert "learner:" not in json.dumps(PostedOut().plain(value._replace(id="", kind=""), CITY))
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "decoded"),
+    [
+        (CheckInIn(), {"code": "kkm3"}, 1),
+        (CheckInIn(), {"code": "ก"}, 2),
+        (WithdrawalIn(), {"amount_minor": 5}, 2),
+    ],
+)
+def test_a_body_is_decoded_once(schema: In, body: dict[str, Any], decoded: int) -> None:
+    """Of two alike, the second is known where it goes the short way; any other is decoded once each time."""
+    with mock.patch.object(bodies, "_object", wraps=bodies._object) as decoding:
+        for _ in range(2):
+            bodies.read(schema, json.dumps(body).encode(), bodies.JSON)
+    assert decoding.call_count == decoded
 
 
 @pytest.mark.parametrize(
