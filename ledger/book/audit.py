@@ -58,19 +58,18 @@ def audit(session: Session, city: str, keys: CityKeys) -> Report:
 def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, ends: Ends) -> None:
     city = str(report.city)
     stands: dict[str, _Stand] = {}
-    frontier, nodes, followed = Frontier(), _Nodes(), 0
+    grown, followed = _Grown(), 0
     begun: datetime | None = None  # when the running batch was
     if empty := _checkpoints(session, city, 0, 0).get(0):
-        _check_checkpoint(report, keys, empty, frontier, nodes, {BEFORE_ALL})
+        _check_checkpoint(report, keys, empty, grown, {BEFORE_ALL})
     for row, read, legs, case, checkpoint in _entries(session, city):
-        frontier = frontier.append([leaf_hash(row.leaf)], nodes.note)
-        if frontier.size % tree.WIDTH == 0:
-            nodes.take()  # the tile has them
+        hashed = leaf_hash(row.leaf)
+        grown.add(hashed)
         begun = begun or row.at
         if checkpoint is not None:
-            _check_checkpoint(report, keys, checkpoint, frontier, nodes, {begun, row.at})
+            _check_checkpoint(report, keys, checkpoint, grown, {begun, row.at})
             begun = None
-        entry = _leaf(report, row, read, replay.size)
+        entry = _leaf(report, row, read, hashed, replay.size)
         if entry is None:
             return
         named = _opened(report, entry, legs)
@@ -81,6 +80,7 @@ def _audit(session: Session, report: Report, keys: CityKeys, replay: Replay, end
         _compare_case(report, entry, named, case)
         ends.follow(entry)
     replay.finish()
+    frontier = grown.edge()
     report.size, report.root, report.totals = frontier.size, frontier.root(), replay.totals()
     report.activities, report.shops = dict(replay.rewards), dict(replay.sales)
     report.checked.append("leaves, legs, openings, cases and floors at every entry")
@@ -139,7 +139,7 @@ def _institutions(read: _Read) -> Iterable[str]:
     return [path for path in paths if not path.startswith("learner:")]
 
 
-def _leaf(report: Report, row: Entry, entry: _Read, expected: int) -> dict[str, Any] | None:
+def _leaf(report: Report, row: Entry, entry: _Read, hashed: bytes, expected: int) -> dict[str, Any] | None:
     """The entry that a row's leaf holds; None where the replay cannot go on."""
     if row.seq != expected:
         report.add("SEQUENCE_GAP", row.seq, f"entry {expected} should stand here")
@@ -148,7 +148,7 @@ def _leaf(report: Report, row: Entry, entry: _Read, expected: int) -> dict[str, 
         code, problem = entry
         report.add(code, row.seq, problem)
         return None
-    if leaf_hash(row.leaf) != row.leaf_hash:
+    if hashed != row.leaf_hash:
         report.add("HASH_MISMATCH", row.seq, "the stored hash is not that of the leaf")
     columns = (row.city, row.seq, row.id, row.kind, timestamp(row.at), row.origin)
     if columns != (
@@ -289,26 +289,53 @@ class _Nodes:
     """The nodes within a tile, above its hashes, that were completed since they were taken last."""
 
     def __init__(self) -> None:
-        self._found: list[bytes] = []
+        self._found: list[tuple[int, int, bytes]] = []  # the hash that completes it, the level, the node
 
-    def note(self, level: int, _index: int, nodes: list[bytes]) -> None:
+    def note(self, level: int, index: int, nodes: list[bytes]) -> None:
         """Take in the nodes of a level; for `Frontier.append`."""
         if 0 < level < tree.HEIGHT:
-            self._found += nodes
+            self._found += [(at + 1 << level, level, node) for at, node in enumerate(nodes, index)]
 
     def take(self) -> bytes:
-        """What there is, end to end, and begin anew."""
-        found, self._found = b"".join(self._found), []
+        """What there is, end to end, in the order in which hash by hash completes them; and begin anew."""
+        found, self._found = b"".join([node for *_, node in sorted(self._found)]), []
         return found
 
 
+class _Grown:
+    """The tree over the leaves so far, and the nodes of its last tile that its next checkpoint has.
+
+    Leaves enter it by the chunk, for level by level costs less than leaf by leaf: as many as there are up to a
+    checkpoint, or to the end of a tile, where the nodes begin anew.
+    """
+
+    def __init__(self) -> None:
+        self.nodes = _Nodes()
+        self._frontier = Frontier()
+        self._waiting: list[bytes] = []
+
+    def add(self, hashed: bytes) -> None:
+        """Append a leaf by its hash."""
+        self._waiting.append(hashed)
+        if len(self._waiting) == tree.WIDTH - self._frontier.size % tree.WIDTH:
+            self.edge()
+            self.nodes.take()  # the tile has them
+
+    def edge(self) -> Frontier:
+        """The tree's right edge."""
+        if self._waiting:
+            self._frontier, self._waiting = self._frontier.append(self._waiting, self.nodes.note), []
+        return self._frontier
+
+
 def _check_checkpoint(
-    report: Report, keys: CityKeys, row: SignedCheckpoint, frontier: Frontier, nodes: _Nodes, times: set[datetime]
+    report: Report, keys: CityKeys, row: SignedCheckpoint, grown: _Grown, times: set[datetime]
 ) -> None:
     """A checkpoint is signed, it and its nodes say what the leaves say, and its time is that of its whole batch."""
+    frontier = grown.edge()
     if times != {row.at}:
         report.add("SEQUENCE_GAP", None, f"the checkpoint of {row.size} tells another time than its batch")
-    if row.nodes not in (None, b"".join(frontier.peaks) + nodes.take()):
+    if row.nodes not in (None, b"".join(frontier.peaks) + grown.nodes.take()):
         report.add("HASH_MISMATCH", None, f"the nodes beside the checkpoint of {row.size} are not those of the leaves")
     try:
         checkpoint = verify(row.note, keys.vkey)

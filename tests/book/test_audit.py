@@ -4,16 +4,18 @@ What it finds in a book that is not sound stands in `tests/faults/test_tamper_da
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from ledger.book import accounts, audit, entries, transfers
+from ledger.book import accounts, audit, entries, transfers, tree
+from ledger.book.moves import Transfer
 from ledger.book.seal import SignedCheckpoint
 from ledger.book.unit import Unit
 from ledger.proof.checkpoint import Checkpoint, verify
-from ledger.proof.merkle import leaf_hash, root_of
+from ledger.proof.merkle import Frontier, LevelSink, leaf_hash, root_of
 from ledger.verifier.run import verify_export
 from tests.factories import CITY, Installation, add_city, live_through
 from tests.statements import asked
@@ -112,3 +114,24 @@ def test_its_root_is_that_of_the_leaves(installation: Installation) -> None:
     with installation.read() as session:
         hashes = [leaf_hash(leaf) for leaf in entries.leaves(session, CITY, 0, entries.size(session, CITY))]
     assert installation.audit().root == root_of(hashes)
+
+
+def test_the_tree_grows_by_the_chunk(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the batches lie across the tiles; never more than a tile's hashes at a time, and not leaf by leaf."""
+    sizes = (1, 3, 254, 2, 700, 5, 256)
+    installation.grant(sum(sizes))
+    installation.open("budget:a")
+    for size in sizes:
+        wanted = [Transfer("fund", "treasury", "budget:a", 1)] * size
+        installation.run(lambda unit, wanted=wanted: transfers.post_many(unit, wanted, actor="treasurer"))  # type: ignore[misc]
+    chunks: list[int] = []
+    append = Frontier.append
+
+    def note(frontier: Frontier, hashes: Iterable[bytes], on_level: LevelSink | None = None) -> Frontier:
+        row = list(hashes)
+        chunks.append(len(row))
+        return append(frontier, row, on_level)
+
+    monkeypatch.setattr(Frontier, "append", note)
+    assert installation.audit().findings == []
+    assert (max(chunks), len(chunks) < 40) == (tree.WIDTH, True)
