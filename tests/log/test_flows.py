@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from ledger.book import holds, journal, transfers
+from ledger.book import accounts, entries, holds, journal, transfers
 from ledger.book.journal import moving
 from ledger.book.moves import Transfer
 from ledger.book.unit import Unit
@@ -15,7 +16,7 @@ from ledger.log import flows
 from ledger.log.flows import Flows
 from ledger.proof.report import Report
 from ledger.verifier.run import verify_export
-from tests.factories import CITY, Installation, live_through, rewrite
+from tests.factories import CITY, Installation, add_city, install, live_through, rewrite
 from tests.statements import asked
 
 
@@ -121,7 +122,7 @@ def test_check_ins_and_purchases_are_not_gone_through(installation: Installation
                 writing.execute(text("ANALYZE entries"))
                 writing.commit()
             explain = "EXPLAIN"
-        plan = session.execute(text(f"{explain} {flows.LEAVES.text}"), {"city": CITY}).all()
+        plan = session.execute(text(f"{explain} {flows.LEAVES.text}"), {"city": CITY, "start": 0}).all()
     steps = " ".join(str(row[-1]) for row in plan)
     assert "entries_between_institutions" in steps
     assert "SCAN entries" not in steps
@@ -161,3 +162,82 @@ def test_an_entry_of_several_postings_counts_with_each(installation: Installatio
     postings = [moving("treasury", "budget:a", 30), moving("treasury", "budget:b", 12)]
     installation.run(lambda unit: journal.append(unit, "fund", postings, actor="treasurer"))
     assert _flows(installation).between[("treasury", "budget")] == 42
+
+
+def test_what_was_read_is_not_read_again_and_the_audit_finds_what_was_changed_in_it(installation: Installation) -> None:
+    """A log only grows: the entries since the last look are read, and no leaf before them; the audit reads them all."""
+    installation.grant(1_000)
+    assert _flows(installation).between == {("issuance", "treasury"): 1_000}
+    rewrite(installation, "UPDATE entries SET leaf = :leaf WHERE seq = 0", leaf=b"{}")
+    installation.grant(500)
+    for _ in range(2):
+        assert _flows(installation).between == {("issuance", "treasury"): 1_500}
+    assert installation.audit().findings
+
+
+def test_what_is_remembered_comes_to_what_is_read_anew(installation: Installation) -> None:
+    """After every kind of movement, one batch at a time."""
+    found = []
+    for act in (_busy, lambda city: city.grant(7), lambda city: city.run(_give_back)):
+        act(installation)
+        found.append(_flows(installation))
+    flows._READ.clear()
+    assert (_flows(installation), len(set(map(repr, found)))) == (found[-1], 3)
+
+
+def _give_back(unit: Unit) -> None:
+    transfers.post(unit, "transfer", "budget:a", "treasury", 1, actor="system")
+
+
+def test_another_log_of_the_same_city_is_read_from_its_beginning(
+    installation: Installation, new_sqlite_url: Callable[[], str], tmp_path: Path
+) -> None:
+    """A process that meets two histories, or a longer one before a shorter one: each tells of itself alone."""
+    other = install(new_sqlite_url(), tmp_path / "other")
+    installation.grant(1_000)
+    other.grant(20)
+    with installation.read() as earlier:
+        for _ in range(2):
+            assert flows.flows(earlier, CITY).between == {("issuance", "treasury"): 1_000}
+            assert _flows(other).between == {("issuance", "treasury"): 20}
+        installation.grant(500)
+        assert _flows(installation).between == {("issuance", "treasury"): 1_500}
+        assert flows.flows(earlier, CITY).between == {("issuance", "treasury"): 1_000}
+    other.close()
+
+
+def test_a_log_that_lost_its_tail_is_read_from_its_beginning(installation: Installation) -> None:
+    """Although its checkpoints are there: the figures are those of the leaves, before and after they are put back."""
+    installation.grant(1_000)
+    installation.grant(500)
+    assert _flows(installation).between == {("issuance", "treasury"): 1_500}
+    rewrite(installation, "UPDATE entries SET seq = -1 WHERE seq = 1")
+    assert _flows(installation).between == {("issuance", "treasury"): 1_000}
+    rewrite(installation, "UPDATE entries SET seq = 1 WHERE seq = -1")
+    assert _flows(installation).between == {("issuance", "treasury"): 1_500}
+
+
+def test_it_is_remembered_of_few_cities(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that came first goes first."""
+    monkeypatch.setattr(flows, "MOST_CITIES", 1)
+    add_city(installation.database, installation.keys, "phayao", code_prefix="py")
+    installation.run(lambda unit: accounts.open_account(unit, "issuance"), "phayao")
+    installation.run(lambda unit: accounts.open_account(unit, "treasury"), "phayao")
+    installation.run(lambda unit: transfers.post(unit, "grant", "issuance", "treasury", 7, actor="treasurer"), "phayao")
+    installation.grant(1_000)
+    for _ in range(2):
+        assert _flows(installation).between == {("issuance", "treasury"): 1_000}
+        with installation.read() as session:
+            assert flows.flows(session, "phayao").between == {("issuance", "treasury"): 7}
+        assert list(flows._READ) == ["phayao"]
+
+
+def test_a_leaf_that_is_mended_counts_again(installation: Installation) -> None:
+    """What could not be read is not taken for read."""
+    installation.grant(1_000)
+    with installation.read() as session:
+        leaf = entries.leaf(session, CITY, 0)
+    rewrite(installation, "UPDATE entries SET leaf = :leaf WHERE seq = 0", leaf=b"{}")
+    assert _flows(installation).between == {}
+    rewrite(installation, "UPDATE entries SET leaf = :leaf WHERE seq = 0", leaf=leaf)
+    assert _flows(installation).between == {("issuance", "treasury"): 1_000}
