@@ -14,8 +14,8 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -154,8 +154,7 @@ class Published:
         path = self.directory / city
         looked_ns, longest = self._seen.get(city, (0, 0))
         self._seen[city] = looked_ns, max(longest, size)
-        with self._lock(city) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be about to note an earlier one
+        with self._locked(city):  # another process may be about to note an earlier one
             with suppress(FileNotFoundError):
                 if self._size_of(path.read_text("utf-8")) >= size:
                     return
@@ -163,8 +162,8 @@ class Published:
 
     def doubt(self, city: str, size: int, root: bytes) -> None:
         """Have nothing signed until the log has this root at this size: a chain has it so, for good."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        _replace(self._anchor(city), f"{size}\n{root.hex()}\n")
+        with self._locked(city):
+            _replace(self._anchor(city), f"{size}\n{root.hex()}\n")
 
     def is_doubted(self, city: str, size: int) -> bool:
         """Whether there is such a word of a chain, or the log, of `size` entries now, has been longer before.
@@ -207,10 +206,13 @@ class Published:
         """
         anchor = self._anchor(city.id)
         if anchor.exists():
-            anchored, root = anchor.read_text("ascii").split()
+            told = anchor.read_text("ascii")
+            anchored, root = told.split()
             if size < int(anchored) or tree.root_at(session, city.id, int(anchored)).hex() != root:
                 raise LogBehindPublished("anchor", city=city.id, shown_size=int(anchored), size=size)
-            anchor.unlink(missing_ok=True)
+            with self._locked(city.id), suppress(FileNotFoundError):
+                if anchor.read_text("ascii") == told:  # else a chain has said more meanwhile
+                    anchor.unlink()
         elif self._has_chain(city.id) and not self.is_trusted(city.id):
             raise LogUnjudged(city=city.id, remedy="the chain's node has to answer; try: kgo chain watch")
         _, longest = self._seen.get(city.id, (0, 0))
@@ -233,6 +235,13 @@ class Published:
         except FileNotFoundError:
             return False
         return found.st_ctime - found.st_mtime > COPIED_SECONDS
+
+    @contextmanager
+    def _locked(self, city: str) -> Iterator[None]:
+        """Keep all others, in whatever process, from what they would write here about a city."""
+        with self._lock(city) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _lock(self, city: str) -> IO[str]:
         path = self.directory / f"{city}.lock"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, select, text
+from sqlalchemy.orm import Session
 
 from ledger.book import entries, seal, transfers, tree
 from ledger.book.seal import LogBehindPublished, LogUnjudged, Published, SignedCheckpoint
@@ -195,6 +196,29 @@ def test_another_history_of_the_same_length_signs_nothing(
     with pytest.raises(LogBehindPublished):
         changed.grant()
     changed.close()
+
+
+def test_a_doubt_that_comes_while_another_is_settled_is_not_lost(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain's newer word, by another process, is heard by the next batch."""
+    installation.grant()
+    published, root_at = installation.writer.published, tree.root_at
+    with installation.read() as session:
+        published.doubt(CITY, 1, root_at(session, CITY, 1))
+    newer = [9]
+
+    def meanwhile(session: Session, city: str, size: int) -> bytes:
+        if newer:
+            Published(published.directory).doubt(CITY, newer.pop(), b"\3" * 32)
+        return root_at(session, city, size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tree, "root_at", meanwhile)
+        installation.grant()
+    with pytest.raises(LogBehindPublished) as refusal:
+        installation.grant()
+    assert refusal.value.params["shown_size"] == 9
 
 
 def test_a_log_that_does_not_lead_to_what_is_anchored_signs_nothing(installation: Installation) -> None:
