@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from ledger.book.idempotency import Scope
 from ledger.book.unit import Place, Unit
-from ledger.errors import LedgerError
 
 Value = TypeVar("Value")
 
@@ -39,7 +40,7 @@ class Deferred(NamedTuple, Generic[Value]):
 
     Attributes:
         place: what is read first, for all that are deferred in a batch by one statement.
-        then: makes the command; what it refuses with is the outcome.
+        then: makes the command; what it raises is the outcome.
     """
 
     place: Place
@@ -65,9 +66,11 @@ def known(unit: Unit, wanted: Sequence[Wanted[Any]]) -> list[Command[Any]]:
 def _found_out(unit: Unit, deferred: Deferred[Any]) -> Command[Any]:
     try:
         return deferred.then(unit)
-    except LedgerError as refusal:
-        return Command(partial(_refuse, refusal), staged_only=True)
+    except DBAPIError:
+        raise  # it is of the transaction, which is everybody's
+    except Exception as fault:
+        return Command(partial(_fail, fault), staged_only=True)
 
 
-def _refuse(refusal: LedgerError, _unit: Unit) -> NoReturn:
-    raise refusal
+def _fail(fault: Exception, _unit: Unit) -> NoReturn:
+    raise fault

@@ -349,6 +349,10 @@ def _read_ahead(unit: Unit, commands: Sequence[Command[Any]]) -> None:
                     places += command.reads[step](unit)
                 except LedgerError:
                     continue  # it will say so itself
+                except DBAPIError:
+                    raise
+                except Exception:
+                    log.exception("it cannot be told what a command will read")
         unit.fetch(places)
         places = []
     unit.fetch(places)

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import func, select, text
 
 from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
-from ledger.book.commands import Command
+from ledger.book.commands import Command, Deferred, Wanted
 from ledger.book.journal import ENTRIES
 from ledger.book.moves import Transfer
 from ledger.book.seal import SignedCheckpoint
@@ -121,6 +122,25 @@ def test_each_waiting_command_gets_its_own_answer(installation: Installation) ->
             answers[1].result(30)
         assert answers[2].result(30).value == CITY
     assert installation.leaves() == []
+
+
+def test_what_cannot_be_made_out_beforehand_is_nobody_else_s_fault(installation: Installation) -> None:
+    """A fault in what a command says it will read, or in what tells the command, is the answer to that one alone."""
+
+    def grant(unit: Unit) -> int:
+        return transfers.post(unit, "grant", "issuance", "treasury", 1, actor="treasurer").seq
+
+    def fault(unit: Unit) -> NoReturn:
+        raise ZeroDivisionError
+
+    sound = Command(grant, staged_only=True)
+    reading = Command(fault, staged_only=True, reads=[fault])
+    deferred: Wanted[Any] = Deferred((accounts.ACCOUNTS, "treasury"), fault)
+    for faulty in (reading, deferred):
+        commands: list[Wanted[Any]] = [sound, faulty, sound]
+        with pytest.raises(ZeroDivisionError):
+            installation.writer.execute(CITY, commands)
+    assert len(installation.leaves()) == 4
 
 
 def test_refusals_alone_seal_nothing(installation: Installation) -> None:
