@@ -239,9 +239,9 @@ class Unit:
             value = self._held.get(place)
             if value is not None:  # else its first value was undone
                 changed.setdefault(cast("Projection[Any]", place[0]), []).append((place[1], value))
-        self._dirty.clear()
         for projection, values in changed.items():
             projection.save(self.driver, self.city.id, values)
+        self._dirty.clear()  # only now: what the database refuses stays, so that the batch cannot end without it
 
     def _send_rows(self, first: int | None = None) -> None:
         """Send the rows that were staged first, so many of them, or all."""

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from ledger.book import accounts, entries, seal, transfers
 from ledger.book.cities import KeysMissing
@@ -141,6 +142,27 @@ def test_what_cannot_be_made_out_beforehand_is_nobody_else_s_fault(installation:
         with pytest.raises(ZeroDivisionError):
             installation.writer.execute(CITY, commands)
     assert len(installation.leaves()) == 4
+
+
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_a_value_that_the_database_refuses_leaves_nothing_of_the_batch(
+    installation: Installation, *, catches_up: bool
+) -> None:
+    """Whoever comes next finds it refused; but it is not theirs, and without it the entries before would be false."""
+
+    def overdraw(unit: Unit) -> None:
+        unit.catch_up("treasury")
+        transfers.post(unit, "grant", "issuance", "treasury", 5, actor="treasurer")
+        unit.put(accounts.ACCOUNTS, "treasury", accounts.State(-1, 0, 1))
+
+    def follow(unit: Unit) -> None:
+        unit.catch_up("treasury")
+
+    commands = [Command(overdraw, staged_only=True), Command(follow, staged_only=catches_up)]
+    with pytest.raises(DBAPIError):
+        installation.writer.execute(CITY, commands)
+    assert installation.leaves() == []
+    assert installation.audit().findings == []
 
 
 def test_refusals_alone_seal_nothing(installation: Installation) -> None:
