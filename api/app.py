@@ -24,6 +24,7 @@ from api.lane import Lane
 from api.log import routes as log_routes
 from api.log import witness as witness_routes
 from api.observability import Metrics
+from api.orders import Orders
 from api.services import Services
 from ledger import logs, process, serving
 from ledger.config import ALL, Settings
@@ -52,7 +53,8 @@ def front_of(app: Flask, directory: Path | None = None) -> Lane:
     around = cast("Edge", app.wsgi_app)
     known: Services = app.extensions[services.EXTENSION]
     longest = app.config["MAX_CONTENT_LENGTH"]
-    return Lane(threads, around, known, v1.PREFIX, v1.writes(app), longest, directory)  # type: ignore[arg-type]
+    orders = Orders(known, v1.writes())
+    return Lane(threads, around, known, v1.PREFIX, orders, v1.rules(app), longest, directory)  # type: ignore[arg-type]
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Flask:

@@ -11,7 +11,7 @@ its scope, and answers it as it answers every other.
 Nothing in the lane may wait for a database or a disk: everybody would wait with it. So the first write of a city in a
 process goes through Flask, which makes the city known.
 
-Where the server has several processes, one of them writes what the lanes of all take; see `api/relay.py`.
+A server has one process that writes what the lanes of all its web processes take; see `api/scribe.py`.
 
 Nothing may be attached to Flask's requests that a write depends on: the lane would pass it by.
 """
@@ -20,24 +20,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from werkzeug.routing import Rule
-
-from api import auth, bodies, operations, writing
+from api import operations, writing
 from api.awaiting import Answers, Awaited
 from api.bodies import JSON
 from api.edge import Edge
-from api.operations import CITY, NO_STORE, Operation, Sent, SignedWrite
-from api.relay import Order, Relay, Reply
+from api.operations import CITY, NO_STORE
+from api.orders import Order, Orders, Reply
+from api.relay import Relay
 from api.services import CityFacts, Services
 from api.writing import Written
 from ledger.book.commands import Outcome
-from ledger.errors import ValidationFailed
-from ledger.people import tokens
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -45,11 +42,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI application, version 3."""
-
-
-class _Route(NamedTuple):
-    operation: Operation
-    rule: str
 
 
 class _Taken(NamedTuple):
@@ -69,7 +61,8 @@ class Lane:
         edge: what every answer has.
         known: the application's services.
         prefix: what stands before every path of the operations.
-        rules: Flask's rule of each operation.
+        orders: what can be ordered.
+        rules: Flask's rule of each operation, by the operation's name.
         max_body_bytes: the longest body that the lane takes.
         directory: where the processes of this server meet; None for a process that has no others.
     """
@@ -80,7 +73,8 @@ class Lane:
         edge: Edge,
         known: Services,
         prefix: str,
-        rules: Iterable[tuple[Operation, Rule]],
+        orders: Orders,
+        rules: dict[str, str],
         max_body_bytes: int,
         directory: Path | None,
     ) -> None:
@@ -89,13 +83,11 @@ class Lane:
         self._known = known
         self._max_body_bytes = max_body_bytes
         self._start = f"{prefix}{CITY.partition('<')[0]}"
-        self._routes = {
-            operation.path.removeprefix(CITY): _Route(operation, rule.rule)
-            for operation, rule in rules
-            if _is_taken(operation)
-        }
+        self._orders = orders
+        self._rules = rules
         self._answers: Answers | None = None
         self._relay = Relay(directory, self._enter)
+        known.installation.health.count(self._relay.waiting)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or accompany the server from its start to its end."""
@@ -128,7 +120,7 @@ class Lane:
         if not path.startswith(self._start) or not path.isascii():
             return None
         city, slash, rest = path[len(self._start) :].partition("/")
-        if slash + rest not in self._routes or self._facts(city) is None:
+        if slash + rest not in self._orders or self._facts(city) is None:
             return None
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
@@ -149,14 +141,11 @@ class Lane:
 
     def _enter(self, order: Order, take: Callable[[Reply], None]) -> None:
         """Have this process write what was ordered; None is taken if it is not right, or its city not known yet."""
-        operation, facts = self._routes[order.route].operation, self._facts(order.city)
-        command = _command(operation, order.body)
-        if command is None or facts is None:
+        facts = self._facts(order.city)
+        write = None if facts is None else self._orders.write(facts, order)
+        if write is None:
             take(None)
             return
-        sent = Sent(order.body, JSON, order.key)
-        sign_in = auth.known(tokens.place(auth.bearer(order.authorization)))
-        write = SignedWrite(operation, self._known, facts, sign_in, sent, command)
 
         def answer(outcome: Outcome[Any] | Exception) -> None:
             try:
@@ -175,11 +164,11 @@ class Lane:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._relay.close()
+        self._relay.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, taken: _Taken, written: Written, scheme: str, send: Send, began: float) -> None:
-        operation, rule = self._routes[taken.path]
+        operation = self._orders.operation(taken.path)
         given = self._edge.id_of(_text(taken.headers.get(b"x-request-id")))
         headers = [
             (b"content-type", _JSON),
@@ -193,7 +182,7 @@ class Lane:
         await send({"type": "http.response.start", "status": operation.status, "headers": headers})
         await send({"type": "http.response.body", "body": written.body})
         seconds = time.perf_counter() - began
-        self._edge.answered(given, "POST", rule, taken.city, operation.status, seconds)
+        self._edge.answered(given, "POST", self._rules[operation.name], taken.city, operation.status, seconds)
 
 
 _JSON = JSON.encode()
@@ -230,17 +219,3 @@ def _after(first: list[Message], receive: Receive) -> Receive:
         return first.pop() if first else await receive()
 
     return following
-
-
-def _command(operation: Operation, body: bytes) -> Any:
-    """What a body asks for; None for one that will be refused, unless its idempotency key has been used before."""
-    try:
-        return None if operation.request is None else bodies.read(operation.request, body, JSON)
-    except ValidationFailed:
-        return None
-
-
-def _is_taken(operation: Operation) -> bool:
-    """Whether the lane serves an operation: a POST of JSON whose path has no variable but the city."""
-    plain = operation.keyed and operation.media == JSON and operation.cache == NO_STORE
-    return plain and operation.path.startswith(CITY) and "<" not in operation.path.removeprefix(CITY)

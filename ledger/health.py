@@ -16,6 +16,8 @@ import logging
 import os
 import secrets
 import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,11 @@ class Health:
         self._guard = threading.Lock()
         self._round: _Round | None = None
         self._told: dict[str, str] = {}
+        self._elsewhere: Callable[[], Mapping[str, int]] = dict
+
+    def count(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        """Count others that wait besides those of this process's writers, by city."""
+        self._elsewhere = waiting
 
     def alive(self) -> dict[str, str]:
         """What is broken in this process and only a restart mends, by the name of the check; empty when all is well."""
@@ -110,7 +117,8 @@ class Health:
         self._engine.dispose()
 
     def _overload(self) -> dict[str, str]:
-        long = {city: count for city, count in self._writer.waiting().items() if count >= self._writer.max_queue // 2}
+        waiting = Counter(self._writer.waiting()) + Counter(self._elsewhere())
+        long = {city: count for city, count in waiting.items() if count >= self._writer.max_queue // 2}
         if not long:
             return {}
         queues = ", ".join(f"{count} for {city}" for city, count in sorted(long.items()))

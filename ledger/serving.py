@@ -28,6 +28,7 @@ from ledger import jobs, logs, process
 from ledger.book import cities
 from ledger.commerce import promotions
 from ledger.commerce.promotions import PromotionView
+from ledger.companion import Companion
 from ledger.config import FIGURES, OWN, Settings
 from ledger.installation import Installation, open_installation
 from ledger.log.public import PublicLog
@@ -38,6 +39,7 @@ from ledger.programme import activities, posters
 from ledger.programme.activities import POSTER
 
 APPLICATION = "api.app:create_front"
+SCRIBE = "api.scribe"
 INTERFACE: dict[str, Any] = {"interface": "asgi"}
 """What the application is to the web server."""
 
@@ -103,7 +105,8 @@ def _serve(settings: Settings, host: str, port: int, workers: int, *, welcome: b
         for job in (partial(jobs.run_once, installation.writer), partial(jobs.collect_cosignatures, public)):
             threading.Thread(target=jobs.run_for_ever, args=(job, stop, every), daemon=True).start()
         try:
-            _serve_http(host, port, workers)
+            with Companion(SCRIBE, KILL_SECONDS):
+                _serve_http(host, port, workers)
         finally:
             stop.set()
 

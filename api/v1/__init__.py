@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Blueprint, Flask
-from werkzeug.routing import Rule
 
 from api.operations import Operation, Operations, install
 from api.v1 import (
@@ -44,12 +43,16 @@ def register(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
-def writes(app: Flask) -> list[tuple[Operation, Rule]]:
-    """The operations that write, each with its rule in an application that has the routes."""
-    rules = {rule.endpoint: rule for rule in app.url_map.iter_rules()}
-    return [
-        (operation, rules[f"{NAME}.{operation.endpoint}"])
+def writes() -> list[Operation]:
+    """The operations that write."""
+    return [operation for operations in NOUNS for operation in operations.all if operation.writes]
+
+
+def rules(app: Flask) -> dict[str, str]:
+    """The rule of each operation, by the operation's name, in an application that has the routes."""
+    by_endpoint = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}
+    return {
+        operation.name: by_endpoint[f"{NAME}.{operation.endpoint}"]
         for operations in NOUNS
         for operation in operations.all
-        if operation.writes
-    ]
+    }

@@ -20,7 +20,7 @@ from ledger.book.journal import Origin
 from ledger.book.unit import Unit
 from ledger.db import Base, Instant
 from ledger.errors import NotFound
-from ledger.rows import Look, Rows, Where, ask
+from ledger.rows import Driver, Look, Rows, Where
 from ledger.values import from_milliseconds, to_milliseconds
 
 HELD, CAPTURED, RELEASED, EXPIRED, MOVED = "held", "captured", "released", "expired", "moved"
@@ -89,7 +89,7 @@ _LOOK = Look(
     "key",
     unique=True,
 )
-_DUE = f"SELECT seq FROM cases WHERE city = ? AND state = '{HELD}' AND expires_at <= ? ORDER BY seq"
+_DUE = f"SELECT seq, expires_at FROM cases WHERE city = ? AND state = '{HELD}' AND expires_at <= ? ORDER BY seq"
 
 
 def _read(row: CaseState) -> CaseState:
@@ -124,9 +124,10 @@ def origin(seq: int, state: CaseState) -> Origin:
     return Origin(seq, state.entry_id)
 
 
-def due(unit: Unit) -> list[int]:
-    """The holds that have run out by the unit's time, in the order of the log."""
-    return [seq for (seq,) in ask(unit.driver, _DUE, unit.city.id, unit.now_ms)]
+def ask_due(driver: Driver, city: str, until: datetime) -> Callable[[], list[tuple[int, datetime]]]:
+    """The holds that run out by some time, in the order of the log, each with its own; to be fetched later."""
+    asked = driver.execute(_DUE, (city, to_milliseconds(until)))
+    return lambda: [(seq, from_milliseconds(expires_at)) for seq, expires_at in asked.fetchall()]
 
 
 def reversed_among(session: Session, city: str, seqs: Sequence[int]) -> set[int]:

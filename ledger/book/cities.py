@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -27,7 +28,7 @@ from ledger.db import Base, Instant, Json
 from ledger.errors import LedgerError, NotFound
 from ledger.proof.checkpoint import vkey
 from ledger.proof.merkle import Frontier
-from ledger.rows import Entities, Where, driver_of, run
+from ledger.rows import Driver, Entities, Where, driver_of, run
 from ledger.values import from_milliseconds
 
 
@@ -169,15 +170,22 @@ def take_head(where: Where, city_id: str) -> tuple[City, LogEnd]:
     Raises:
         NotFound: there is none.
     """
-    driver = driver_of(where)
+    return ask_head(driver_of(where), city_id)()
+
+
+def ask_head(driver: Driver, city_id: str) -> Callable[[], tuple[City, LogEnd]]:
+    """The same, to be fetched later: what is asked `together` is on its way at once."""
     held = " FOR UPDATE OF heads" if driver.is_postgresql else ""
-    with driver.together():  # with the BEGIN before it
-        asked = driver.execute(_HEAD + held, (city_id,))
-    found = asked.fetchone()
-    if found is None:
-        raise NotFound("city", city_id)
-    frontier, last_at, *city = found
-    return _CITIES.of(*city), LogEnd(Frontier.from_bytes(bytes(frontier)), from_milliseconds(last_at))
+    asked = driver.execute(_HEAD + held, (city_id,))
+
+    def answer() -> tuple[City, LogEnd]:
+        found = asked.fetchone()
+        if found is None:
+            raise NotFound("city", city_id)
+        frontier, last_at, *city = found
+        return _CITIES.of(*city), LogEnd(Frontier.from_bytes(bytes(frontier)), from_milliseconds(last_at))
+
+    return answer
 
 
 def move_head(where: Where, city_id: str, frontier: Frontier, last_at_ms: int) -> None:

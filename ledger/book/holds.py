@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.book import journal
-from ledger.book.cases import CAPTURED, CASES, EXPIRED, HELD, MOVED, RELEASED, CaseState, case, due, origin
+from ledger.book.cases import CAPTURED, CASES, EXPIRED, HELD, MOVED, RELEASED, CaseState, case, origin
 from ledger.book.journal import Posted, Posting, moving
 from ledger.book.unit import Unit
 from ledger.errors import Refused, ValidationFailed
@@ -76,12 +76,9 @@ def release(unit: Unit, seq: int, *, actor: str) -> Posted:
     return _free(unit, seq, _open_hold(unit, seq), "release", RELEASED, actor)
 
 
-def expire_due(unit: Unit) -> int:
-    """End every hold of the city that has run out; how many there were."""
-    seqs = due(unit)
-    for seq in seqs:
-        _free(unit, seq, case(unit, seq), "hold_expire", EXPIRED, "system")
-    return len(seqs)
+def expire(unit: Unit, seq: int) -> Posted:
+    """End hold `seq`, which has run out."""
+    return _free(unit, seq, case(unit, seq), "hold_expire", EXPIRED, "system")
 
 
 def refund(unit: Unit, seq: int, amount: int | None = None, *, actor: str) -> Posted:

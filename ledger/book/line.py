@@ -58,6 +58,22 @@ class Blocked(Generic[Wish, Found]):
         return self._answer
 
 
+class Served(Protocol[Wish, Found]):
+    """A line, as whoever serves it sees it."""
+
+    def __len__(self) -> int:
+        """How many wait."""
+        ...
+
+    def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wish, Found]], bool]:
+        """Wait for somebody, and so long for company; then those who wait, and whether the line ends behind them."""
+        ...
+
+    def rest(self, most: int) -> list[Waiting[Wish, Found]]:
+        """Whoever waits at this moment, at most so many, to be served with those who were taken; an end is left."""
+        ...
+
+
 class Line(Generic[Wish, Found]):
     """First come, first served, by one server. `None` ends it.
 
@@ -86,18 +102,14 @@ class Line(Generic[Wish, Found]):
             with suppress(RuntimeError):  # another one has rung it at the same time
                 self._bell.release()
 
-    def take(
-        self, most: int, patience_seconds: float, within_seconds: float | None = None
-    ) -> tuple[list[Waiting[Wish, Found]], bool]:
+    def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wish, Found]], bool]:
         """Wait for somebody; then those who wait, at most so many, and whether the line ends behind them.
-
-        Nobody, where within a time that is given nobody comes.
 
         Whoever was answered together tends to come again together. So while fewer are here than the last time, it is
         worth waiting a little for the others: patience counts from the first one taken. Whoever comes alone is not
         kept waiting for company, nor are those who are all here.
         """
-        self._wait_for(1, within_seconds)
+        self._wait_for(1)
         if self._waiting:
             self._wait_for(min(self._last, most), patience_seconds)
             self._last = 0
@@ -110,7 +122,7 @@ class Line(Generic[Wish, Found]):
         self._last += len(taken)
         return taken
 
-    def _wait_for(self, count: int, seconds: float | None) -> None:
+    def _wait_for(self, count: int, seconds: float | None = None) -> None:
         """Wait until so many are here, at most so long, or until the line ends."""
         self._wanted = count  # before looking: whoever comes from now on rings
         deadline = None if seconds is None else time.monotonic() + seconds

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -147,13 +148,15 @@ class Published:
         self.directory = directory
         self._size_of = size_of
         self._has_chain = has_chain
+        self._guard = threading.Lock()  # a writer looks while what it did before is noted in another thread
         self._seen: dict[str, tuple[int, int]] = {}  # by city: the file's time at the last look, the longest log so far
 
     def record(self, city: str, note: str, size: int) -> None:
         """Remember a checkpoint that was just committed, unless a later one is remembered already."""
         path = self.directory / city
-        looked_ns, longest = self._seen.get(city, (0, 0))
-        self._seen[city] = looked_ns, max(longest, size)
+        with self._guard:
+            looked_ns, longest = self._seen.get(city, (0, 0))
+            self._seen[city] = looked_ns, max(longest, size)
         with self._locked(city):  # another process may be about to note an earlier one
             with suppress(FileNotFoundError):
                 if self._size_of(path.read_text("utf-8")) >= size:
@@ -170,12 +173,13 @@ class Published:
 
         Every process sees it before its next batch, whatever was exchanged beside it.
         """
-        looked_ns, longest = self._seen.get(city, (0, 0))
-        with suppress(OSError):
-            path = self.directory / city
-            if (changed_ns := path.stat().st_ctime_ns) != looked_ns:
-                looked_ns, longest = changed_ns, max(longest, self._size_of(path.read_text("utf-8")))
-        self._seen[city] = looked_ns, max(longest, size)
+        with self._guard:
+            looked_ns, longest = self._seen.get(city, (0, 0))
+            with suppress(OSError):
+                path = self.directory / city
+                if (changed_ns := path.stat().st_ctime_ns) != looked_ns:
+                    looked_ns, longest = changed_ns, max(longest, self._size_of(path.read_text("utf-8")))
+            self._seen[city] = looked_ns, max(longest, size)
         return longest > size or self._anchor(city).exists()
 
     def trust(self, city: str) -> None:

@@ -29,20 +29,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ledger.book import cities, holds, idempotency, seal
+from ledger.book import cases, cities, holds, idempotency, seal
 from ledger.book.cities import City, KeyRing, LogEnd
 from ledger.book.commands import Command, Outcome, Value, Wanted, known
 from ledger.book.entries import Entry
 from ledger.book.idempotency import ANSWERS
-from ledger.book.line import Blocked, Line, Waiting
+from ledger.book.line import Blocked, Line, Served, Waiting
+from ledger.book.noting import Noter
 from ledger.book.seal import Published
 from ledger.book.unit import Place, Unit
 from ledger.db import Database, Transaction
@@ -53,10 +54,20 @@ from ledger.values import utc_now
 MAX_BATCH = 256
 MAX_QUEUE = 4_096
 MAX_WAIT_SECONDS = 0.003
-PUBLISH_SECONDS = 0.1
-"""How much later than its commit a checkpoint may be noted beside the database; a crowd's are noted as often."""
+AHEAD = timedelta(seconds=1)
+"""How far beyond its own time a batch looks for holds that run out: whoever has the head may let it wait so long."""
 
 log = logging.getLogger(__name__)
+
+
+class _Begun(NamedTuple):
+    """A batch that holds the head: the city and where its log ends, and the holds that run out by some time."""
+
+    transaction: Transaction
+    city: City
+    end: LogEnd
+    due: list[tuple[int, datetime]]
+    until: datetime
 
 
 @dataclass
@@ -71,6 +82,7 @@ class _Carried:
 
 _Waiting = Waiting[Wanted[Any], Outcome[Any]]
 _Line = Line[Wanted[Any], Outcome[Any]]
+_Served = Served[Wanted[Any], Outcome[Any]]
 
 _Coming = Callable[[], Sequence[Wanted[Any]]]
 """The commands of a batch; asked for once the head is held."""
@@ -109,6 +121,7 @@ class Writer:
         self._guard = threading.Lock()
         self._closed = False
         self._checked: set[str] = set()
+        self._noter = Noter(published)
 
     def submit(self, city: str, command: Wanted[Value]) -> Outcome[Value]:
         """Run a command in the city's next batch; returns once it is committed and sealed.
@@ -157,7 +170,8 @@ class Writer:
         """
         started = time.perf_counter()
         carried = self._batch(city, lambda: commands, now)
-        self._publish(carried)
+        if carried.note is not None:
+            self._noter.now(city, carried.note, carried.unit.next_seq)
         self._report(city, carried, 0, time.perf_counter() - started)
         for outcome in carried.outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, LedgerError):
@@ -183,6 +197,7 @@ class Writer:
             line.put(None)
         for thread in self._threads:
             thread.join()
+        self._noter.close()
 
     def _line(self, city: str) -> _Line:
         found = self._lines.get(city)
@@ -193,30 +208,22 @@ class Writer:
                 found = self._lines.get(city)
                 if found is None:
                     found = _Line()
-                    thread = threading.Thread(
-                        target=self._serve, args=(city, found), name=f"writer-{city}", daemon=True
-                    )
+                    thread = threading.Thread(target=self.serve, args=(city, found), name=f"writer-{city}", daemon=True)
                     self._threads.append(thread)
                     thread.start()
                     self._lines[city] = found
         return found
 
-    def _serve(self, city: str, line: _Line) -> None:
+    def serve(self, city: str, line: _Served) -> None:
+        """Carry out what comes in a line, batch by batch, until it ends; in the calling thread."""
         ended = False
-        unnoted: _Carried | None = None
-        noted_at = time.monotonic()
         while not ended:
-            if unnoted is not None and time.monotonic() - noted_at >= PUBLISH_SECONDS:
-                self._publish(unnoted)
-                unnoted, noted_at = None, time.monotonic()
-            batch, ended = line.take(MAX_BATCH, MAX_WAIT_SECONDS, None if unnoted is None else PUBLISH_SECONDS)
-            carried = self._answer(city, batch, line) if batch else None
-            unnoted = carried if carried is not None and carried.note is not None else unnoted
-        if unnoted is not None:
-            self._publish(unnoted)
+            batch, ended = line.take(MAX_BATCH, MAX_WAIT_SECONDS)
+            if batch:
+                self._answer(city, batch, line)
 
-    def _answer(self, city: str, batch: list[_Waiting], line: _Line) -> _Carried | None:
-        """Carry a batch out and answer everybody in it; None if it failed as a whole."""
+    def _answer(self, city: str, batch: list[_Waiting], line: _Served) -> None:
+        """Carry a batch out and answer everybody in it."""
         started = time.perf_counter()
         try:
             carried = self._batch(city, partial(_all_now, batch, line), None)
@@ -227,12 +234,13 @@ class Writer:
                 waiting.give(failure)
             code = failure.code if isinstance(failure, LedgerError) else "internal_error"
             self._tell(Batch(city, len(batch), len(line), time.perf_counter() - started, 0.0, {}, {code: len(batch)}))
-            return None
+            return
         seconds = time.perf_counter() - started
         for waiting, outcome in zip(batch, carried.outcomes, strict=True):
             waiting.give(outcome)
+        if carried.note is not None:
+            self._noter.soon(city, carried.note, carried.unit.next_seq)
         self._report(city, carried, len(line), seconds)
-        return carried
 
     def _report(self, city: str, carried: _Carried, waiting: int, seconds: float) -> None:
         refusals = Counter(outcome.code for outcome in carried.outcomes if isinstance(outcome, LedgerError))
@@ -249,8 +257,8 @@ class Writer:
         lost: DBAPIError | None = None
         with ExitStack() as stack:
             try:
-                transaction, held = self._begin(stack, city_id)
-                carried = self._carry_out(transaction, *held, commands, now)
+                begun = self._begin(stack, city_id, now)
+                carried = self._carry_out(begun, commands, now)
             except DBAPIError as failure:
                 if not _is_broken(failure):
                     raise
@@ -258,34 +266,35 @@ class Writer:
                 raise Overloaded() from failure
             started = time.perf_counter()
             try:
-                transaction.commit()
+                begun.transaction.commit()
             except DBAPIError as failure:
                 lost = failure
-                transaction.invalidate()
+                begun.transaction.invalidate()
             carried.commit_seconds = time.perf_counter() - started
         if lost is not None:
             self._resolve(city_id, carried.unit, lost)
         return carried
 
-    def _begin(self, stack: ExitStack, city_id: str) -> tuple[Transaction, tuple[City, LogEnd]]:
+    def _begin(self, stack: ExitStack, city_id: str, now: datetime | None) -> _Begun:
         """Open a transaction and take the head; on another connection if the first one has gone meanwhile."""
-        transaction = stack.enter_context(self.database.transaction())
+        until = (now or self.clock()) + AHEAD
         try:
-            return transaction, cities.take_head(transaction.driver, city_id)
+            return _take(stack.enter_context(self.database.transaction()), city_id, until)
         except DBAPIError as failure:
             if not failure.connection_invalidated:
                 raise
         stack.close()
-        transaction = stack.enter_context(self.database.transaction())
-        return transaction, cities.take_head(transaction.driver, city_id)
+        return _take(stack.enter_context(self.database.transaction()), city_id, until)
 
-    def _carry_out(
-        self, transaction: Transaction, city: City, end: LogEnd, commands: _Coming, now: datetime | None
-    ) -> _Carried:
+    def _carry_out(self, begun: _Begun, commands: _Coming, now: datetime | None) -> _Carried:
         """All of a batch but its beginning and its commit."""
+        transaction, city, end = begun.transaction, begun.city, begun.end
         now = max(now or self.clock(), end.last_at)
         unit = Unit(transaction, city, self.keys.get(city), now, end.frontier.size)
-        holds.expire_due(unit)
+        due = begun.due if now <= begun.until else cases.ask_due(unit.driver, city.id, now)()
+        for seq, expires_at in due:
+            if expires_at <= now:
+                holds.expire(unit, seq)
         outcomes: list[Outcome[Any] | Exception] = []
         with unit.ahead():
             for staged, group in groupby(known(unit, commands()), lambda command: command.staged_only):
@@ -306,16 +315,6 @@ class Writer:
                 self._checked.add(city)
         return seal.seal(unit, end)
 
-    def _publish(self, carried: _Carried) -> None:
-        """Remember the checkpoint beside the database. The batch stands, whether or not that works."""
-        if carried.note is None:
-            return
-        city, size = carried.unit.city.id, carried.unit.next_seq
-        try:
-            self.published.record(city, carried.note, size)
-        except (OSError, ValueError):
-            log.exception("the checkpoint of %s at %s could not be noted in %s", city, size, self.published.directory)
-
     def _resolve(self, city: str, unit: Unit, failure: DBAPIError) -> None:
         """Learn whether a commit that broke off took place; returns if it did, raises if not or if unknown."""
         log.warning("a commit broke off: %s", failure.orig.__class__.__name__)
@@ -332,7 +331,15 @@ class Writer:
             raise Overloaded() from failure
 
 
-def _all_now(batch: list[_Waiting], line: _Line) -> list[Wanted[Any]]:
+def _take(transaction: Transaction, city: str, until: datetime) -> _Begun:
+    """Take a city's head, and look by the way for holds that run out by some time."""
+    with transaction.driver.together():
+        head, due = cities.ask_head(transaction.driver, city), cases.ask_due(transaction.driver, city, until)
+    found, end = head()
+    return _Begun(transaction, found, end, due(), until)
+
+
+def _all_now(batch: list[_Waiting], line: _Served) -> list[Wanted[Any]]:
     """What a batch wants, together with those who came while it waited for the head."""
     batch += line.rest(MAX_BATCH - len(batch))
     return [waiting.asked for waiting in batch]
