@@ -100,7 +100,8 @@ class Scribe:
         except BaseException:
             log.exception("the writer of %s ended", city)
             os._exit(1)  # whoever waits learns of it, and the server starts another one
-        desk.close()
+        else:
+            desk.close()
 
 
 def _greeting(connection: socket.socket) -> str:
