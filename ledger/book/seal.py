@@ -272,7 +272,10 @@ class Published:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file as a whole; readers find the old one or the new one."""
+    """Write a file as a whole; readers find the old one or the new one, also after the power has gone."""
     draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-    draft.write_text(text, "utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else the new name may be on the disk before what it names
     draft.replace(path)
