@@ -52,6 +52,10 @@ BY_INDEX = "-c enable_seqscan=off"
 """How PostgreSQL plans what the writers look up: by an index, however small a table is yet. A plan that is kept for a
 connection's life would else read all of a table that was young once."""
 
+CONNECTIONS = 6
+"""How many connections to PostgreSQL a process may have for reading, and as many for writing. Threads of one process take
+turns anyway, and a server of four workers stays below the hundred that PostgreSQL lets in unless it is told otherwise."""
+
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""
 
@@ -267,8 +271,8 @@ def _postgresql_engine(url: str, options: str = "", *, probed: bool) -> Engine:
     arrays.register()
     return create_engine(
         url,
-        pool_size=16,
-        max_overflow=16,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
         pool_pre_ping=probed,
         isolation_level="READ COMMITTED",
         connect_args={"options": f"-c synchronous_commit=on {options}", **VANISHED},
