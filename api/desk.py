@@ -109,6 +109,7 @@ class Desk:
 
     def take(self, most: int, patience_seconds: float) -> tuple[list[Waiting[Wanted[Any], Outcome[Any]]], bool]:
         """Wait for somebody, and so long for company; who goes first, and whether the line ends behind them."""
+        ended = self._ended  # before looking: whoever came before the end is seen
         self._look(0.0)
         self._wait_for(1)
         crowd = self._last + len(self._here)
@@ -116,7 +117,7 @@ class Desk:
         self._room = min(most, max(FEW, int(crowd * self._pace.most)))
         self._wait_for(min(int(crowd * self._pace.least), self._room), patience_seconds)
         taken = self._first(self._room)
-        return taken, self._ended and not self._here
+        return taken, ended and not self._here
 
     def rest(self, most: int) -> list[Waiting[Wanted[Any], Outcome[Any]]]:
         """Whoever has come meanwhile, as far as the batch has room."""
@@ -157,7 +158,9 @@ class Desk:
         while self._new:
             connection = self._new.popleft()
             connection.setblocking(False)
-            self._watched.register(connection, selectors.EVENT_READ, _Colleague(connection))
+            colleague = _Colleague(connection)
+            self._watched.register(connection, selectors.EVENT_READ, colleague)
+            self._read(colleague)
 
     def _read(self, colleague: _Colleague) -> None:
         try:
