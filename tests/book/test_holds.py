@@ -1,18 +1,23 @@
 """Holds and the cases they begin: placed, captured, released, expired, refunded, each at most once."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from ledger.book import accounts, cases, holds, transfers
+from ledger.book import accounts, cases, holds, transfers, writer
 from ledger.book.cases import CaseState
 from ledger.book.commands import Command
 from ledger.book.unit import Unit
+from ledger.db import Transaction
 from ledger.errors import NotFound, Refused, ValidationFailed
-from tests.factories import CITY, START, Installation
+from tests.factories import CITY, START, Clock, Installation, reopen
+from tests.statements import asked
 
 SHOP = "shop:cafe"
 
@@ -259,3 +264,76 @@ def test_the_database_itself_keeps_the_cases(installation: Installation, learner
         with pytest.raises(IntegrityError):
             write(values)
     write("refunded_minor = 60")
+
+
+@contextmanager
+def _head_is_waited_for(installation: Installation, **by: float) -> Iterator[list[str]]:
+    """Each batch in the block gets the head so much later than it asks; what the database is asked for due holds."""
+
+    def take(transaction: Transaction, city: str, until: datetime) -> Any:
+        begun = real(transaction, city, until)
+        installation.clock.advance(**by)
+        return begun
+
+    real, found = writer._take, list[str]()
+    with mock.patch.object(writer, "_take", take), asked(installation.database) as statements:
+        yield found
+    found += [statement for statement in statements if "expires_at <=" in statement]
+
+
+@pytest.mark.parametrize(("waited_ms", "looks"), [(0, 1), (400, 1), (1_000, 1), (1_001, 2), (60_000, 2)])
+def test_a_hold_that_runs_out_while_a_batch_waits_for_the_head_has_expired(
+    installation: Installation, learner: str, waited_ms: int, looks: int
+) -> None:
+    """To the millisecond of the batch's own time, which it has when it has the head; the next one lives on.
+
+    Who is waited for longer than was looked ahead has the database asked again, and nobody else has.
+    """
+    seqs = [
+        installation.hold(installation.learner(10), SHOP, 10, minutes=1 + after_ms / 60_000).seq
+        for after_ms in (0, waited_ms, waited_ms + 1)
+    ]
+    installation.clock.advance(minutes=1)
+    size = len(installation.leaves())
+    with _head_is_waited_for(installation, milliseconds=waited_ms) as found:
+        installation.grant()
+    ended = [(leaf["kind"], leaf["ref"].get("origin")) for leaf in installation.leaves()[size:]]
+    assert ended == [("hold_expire", seqs[0]), ("hold_expire", seqs[1]), ("grant", None)]
+    assert len(found) == looks
+    assert _state(installation, seqs[1]).ended_at == installation.clock.now
+    assert _state(installation, seqs[2]).state == "held"
+    installation.clock.advance(milliseconds=1)
+    installation.grant()
+    assert _state(installation, seqs[2]).state == "expired"
+    assert installation.audit().findings == []
+
+
+def test_no_hold_expires_before_its_time(installation: Installation, learner: str) -> None:
+    """A batch that looked for it a second ahead leaves it alone, and it can still be captured in that batch."""
+    hold = installation.hold(learner, SHOP, 60, minutes=1)
+    installation.clock.advance(minutes=1, milliseconds=-900)
+    with _head_is_waited_for(installation, milliseconds=899) as found:
+        installation.run(lambda unit: holds.capture(unit, hold.seq, actor=SHOP))
+    assert len(found) == 1
+    assert _state(installation, hold.seq).state == "captured"
+    assert [leaf["kind"] for leaf in installation.leaves()[-2:]] == ["hold", "capture"]
+
+
+def test_a_hold_that_another_writer_placed_meanwhile_expires_too(
+    installation: Installation, database_url: str, learner: str
+) -> None:
+    """What was committed while a batch waited for the head is looked at once it has it."""
+    other = reopen(database_url, installation.keys.directory.parent, Clock())
+
+    def meanwhile() -> datetime:
+        installation.writer.clock = installation.clock
+        placed.append(other.hold(learner, SHOP, 60, minutes=0.01).seq)
+        asked_at = installation.clock.now
+        installation.clock.advance(seconds=0.6)
+        return asked_at
+
+    placed: list[int] = []
+    installation.writer.clock = meanwhile
+    assert installation.hold(learner, SHOP, 100).seq == placed[0] + 2
+    assert [leaf["kind"] for leaf in installation.leaves()[-3:]] == ["hold", "hold_expire", "hold"]
+    other.close()

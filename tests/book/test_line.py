@@ -64,14 +64,6 @@ def test_patience_is_for_crowds() -> None:
     assert _asked(taken) == [3, 4]
 
 
-def test_who_finds_nobody_goes_on_after_a_while() -> None:
-    """Within the time that is given, whoever comes is served; then nobody is, and the line has not ended."""
-    line = _line([])
-    assert line.take(9, 0, 0.01) == ([], False)
-    threading.Timer(0.05, line.put, [Blocked(1)]).start()
-    assert _asked(line.take(9, 0, 30)[0]) == [1]
-
-
 def test_who_waits_gets_the_answer_or_what_went_wrong() -> None:
     """An answer is returned, an exception is raised, in the thread that waits."""
     good, bad = Waiter(1), Waiter(2)
