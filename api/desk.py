@@ -256,6 +256,8 @@ class _Asked:
         """Answer; once."""
         try:
             reply: Reply = self._write.answer(answer)
+        except LedgerError as refusal:
+            reply = refusal.with_traceback(None)  # which leads back here: the two would wait for the search for garbage
         except Exception as failure:
             reply = failure
         self._desk.reply(self._colleague, self._number, reply)

@@ -52,8 +52,13 @@ class Companion:
             self._keeper.join()
 
     def _keep(self) -> None:
-        while process := self._start():
-            status = process.wait()
+        while not self._ending.is_set():
+            status: int | OSError | None = None
+            try:
+                if process := self._start():
+                    status = process.wait()
+            except OSError as failure:  # there is no room for one more process at the moment
+                status = failure
             if not self._ending.is_set():
                 log.error("%s ended with %s and is started again", self._module, status)
             self._ending.wait(AGAIN_SECONDS)

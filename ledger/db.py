@@ -53,8 +53,8 @@ BY_INDEX = "-c enable_seqscan=off"
 connection's life would else read all of a table that was young once."""
 
 CONNECTIONS = 6
-"""How many connections to PostgreSQL a process may have for reading, and as many for writing. Threads of one process take
-turns anyway, and a server of four workers stays below the hundred that PostgreSQL lets in unless it is told otherwise."""
+"""How many connections to PostgreSQL a process may have for reading, and as many for writing. Threads of one process
+take turns anyway, and a server of four workers stays below the hundred that PostgreSQL lets in by itself."""
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction on a SQLite file."""

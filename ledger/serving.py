@@ -124,6 +124,8 @@ def _serve_http(host: str, port: int, workers: int) -> None:
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
+    if workers > process.cores():
+        process.let_others_finish()
     Granian(
         APPLICATION,
         address=host,

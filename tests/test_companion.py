@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -122,6 +124,21 @@ def test_it_is_started_again_after_it_ended_by_itself(place: Place, caplog: pyte
         until(lambda: bool(place.told("back")))
     assert f"{MODULE} ended with 3 and is started again" in caplog.messages
     assert place.told("ended") == place.told("back")
+
+
+def test_it_is_started_once_there_is_room_for_it(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """A machine that can start no process at the moment can do so later."""
+    place.put(WAITS)
+    start, full = subprocess.Popen, [BlockingIOError("no more processes")]
+
+    def try_to_start(*given: Any, **more: Any) -> subprocess.Popen[bytes]:
+        if full:
+            raise full.pop()
+        return start(*given, **more)
+
+    with mock.patch("ledger.companion.subprocess.Popen", try_to_start), Companion(MODULE, LONG):
+        until(lambda: bool(place.told("began")))
+    assert "no more processes" in caplog.text
 
 
 def test_it_is_not_started_again_after_the_end(

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def _core(running: subprocess.Popen[str]) -> int:
     taken, *kept_to = map(int, running.stdout.readline().split())
     assert kept_to == [taken]
     return taken
+
+
+def test_who_lets_others_finish_hands_that_on_to_its_processes() -> None:
+    """It is of the thread that asks for it, and of the processes that this one starts; of no other."""
+    asking = "import os; print(os.sched_getscheduler(0))"
+    found: list[int] = []
+
+    def ask() -> None:
+        process.let_others_finish()
+        found.append(os.sched_getscheduler(0))
+        found.append(int(subprocess.check_output([sys.executable, "-c", asking])))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [os.SCHED_BATCH] * 2
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
