@@ -102,7 +102,7 @@ class Lane:
         body = await _whole(receive)
         if len(body) == taken.length:
             try:
-                written = await self._relay.carry_out(_order(taken, body))
+                written = await self._carry_out(taken, body)
             except Exception as failure:  # whatever it is, Flask has the words for it
                 scope[operations.REFUSED] = failure
             else:
@@ -138,6 +138,13 @@ class Lane:
     def _facts(self, city: str) -> CityFacts | None:
         """The facts of a city that this process can write to without asking a database; None of any other."""
         return self._known.met(city) if self._known.installation.writer.knows(city) else None
+
+    async def _carry_out(self, taken: _Taken, body: bytes) -> Written | None:
+        """Have it carried out wherever that is done; None if it is for Flask after all."""
+        authorization = taken.headers[b"authorization"].decode("latin-1")
+        key = _text(taken.headers.get(b"idempotency-key"))
+        order = self._orders.order(taken.city, taken.path, body, authorization, key)
+        return None if order is None else await self._relay.carry_out(order)
 
     def _enter(self, order: Order, take: Callable[[Reply], None]) -> None:
         """Have this process write what was ordered; None is taken if it is not right, or its city not known yet."""
@@ -186,11 +193,6 @@ class Lane:
 
 
 _JSON = JSON.encode()
-
-
-def _order(taken: _Taken, body: bytes) -> Order:
-    authorization = taken.headers[b"authorization"].decode("latin-1")
-    return Order(taken.city, taken.path, body, authorization, _text(taken.headers.get(b"idempotency-key")))
 
 
 def _text(value: bytes | None) -> str | None:

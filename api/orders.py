@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from api import auth, bodies
-from api.bodies import JSON
+from api.bodies import JSON, SHORT_BYTES
 from api.operations import CITY, NO_STORE, Operation, Sent, SignedWrite
 from api.services import CityFacts, Services
 from api.writing import Written
@@ -23,6 +23,7 @@ class Order(NamedTuple):
         body: what the request brought.
         authorization: that header.
         key: its idempotency key, if any.
+        command: what a long body stands for; whoever writes reads the short ones, which he remembers.
     """
 
     city: str
@@ -30,6 +31,7 @@ class Order(NamedTuple):
     body: bytes
     authorization: str
     key: str | None
+    command: Any = None
 
 
 Reply = Written | Exception | None
@@ -59,6 +61,13 @@ class Orders:
         """The operation of a route."""
         return self._by_route[route]
 
+    def order(self, city: str, route: str, body: bytes, authorization: str, key: str | None) -> Order | None:
+        """The order in a request; None if its body is found not to be right."""
+        if len(body) <= SHORT_BYTES:
+            return Order(city, route, body, authorization, key)
+        command = self._read(route, body)
+        return None if command is None else Order(city, route, body, authorization, key, command)
+
     def write(self, facts: CityFacts, order: Order) -> SignedWrite | None:
         """The write that was ordered; None if its body is not right.
 
@@ -67,15 +76,19 @@ class Orders:
         Raises:
             Unauthenticated: what should sign it in is no token.
         """
-        operation = self._by_route[order.route]
-        try:
-            command = None if operation.request is None else bodies.read(operation.request, order.body, JSON)
-        except ValidationFailed:
-            return None
+        command = self._read(order.route, order.body) if order.command is None else order.command
         if command is None:
             return None
+        operation, sent = self._by_route[order.route], Sent(order.body, JSON, order.key)
         sign_in = auth.known(tokens.place(auth.bearer(order.authorization)))
-        return SignedWrite(operation, self._known, facts, sign_in, Sent(order.body, JSON, order.key), command)
+        return SignedWrite(operation, self._known, facts, sign_in, sent, command)
+
+    def _read(self, route: str, body: bytes) -> Any:
+        request = self._by_route[route].request
+        try:
+            return None if request is None else bodies.read(request, body, JSON)
+        except ValidationFailed:
+            return None
 
 
 def _can_be_ordered(operation: Operation) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import selectors
 import signal
 import socket
@@ -125,9 +126,14 @@ def serve(known: Services, directory: Path, until: int) -> None:
     """
     scribe, place = Scribe(known), directory / DOOR
     with socket.socket(socket.AF_UNIX) as door:
-        place.unlink(missing_ok=True)  # of one that fell
-        door.bind(str(place))
-        door.listen()
+        try:
+            place.unlink(missing_ok=True)  # of one that fell
+            door.bind(str(place))
+            door.listen()
+        except OSError as failure:  # such as a path that is too long for a socket: to start again would not help
+            log.error("each process writes by itself, for %s cannot be a socket: %s", place, failure)
+            select.select([until], [], [])
+            return
         scribe.receive(door, until)
     scribe.end()
 

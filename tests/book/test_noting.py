@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,3 +207,22 @@ def test_what_is_noted_while_a_writer_looks_is_not_forgotten(tmp_path: Path) -> 
     (tmp_path / CITY).write_text("5")  # put back under it
     assert published.is_doubted(CITY, 8)
     assert not published.is_doubted(CITY, 9)
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
+    """Else the power could go between the two, and leave an empty file, which says nothing of what was shown."""
+    happened: list[tuple[str, int]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(file: int) -> None:
+        sync(file)
+        happened.append(("synced", os.fstat(file).st_ino))
+
+    def replaced(path: Path, target: Path) -> Path:
+        happened.append(("named", path.stat().st_ino))
+        return replace(path, target)
+
+    with mock.patch("os.fsync", synced), mock.patch.object(Path, "replace", replaced):
+        Published(tmp_path, len).record("khon-kaen", "note", 4)
+    inode = (tmp_path / "khon-kaen").stat().st_ino
+    assert happened == [("synced", inode), ("named", inode)]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from sqlalchemy import make_url, select, text
@@ -120,25 +119,6 @@ def test_what_was_shown_is_noted_beside_the_database(installation: Installation)
     installation.writer = again
     installation.grant()
     assert parse(shown.read_text()).size == 2
-
-
-def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
-    """Else the power could go between the two, and leave an empty file, which says nothing of what was shown."""
-    happened: list[tuple[str, int]] = []
-    sync, replace = os.fsync, Path.replace
-
-    def synced(file: int) -> None:
-        sync(file)
-        happened.append(("synced", os.fstat(file).st_ino))
-
-    def replaced(path: Path, target: Path) -> Path:
-        happened.append(("named", path.stat().st_ino))
-        return replace(path, target)
-
-    with mock.patch("os.fsync", synced), mock.patch.object(Path, "replace", replaced):
-        Published(tmp_path, len).record("khon-kaen", "note", 4)
-    inode = (tmp_path / "khon-kaen").stat().st_ino
-    assert happened == [("synced", inode), ("named", inode)]
 
 
 def test_an_earlier_checkpoint_does_not_replace_a_later_one(installation: Installation, tmp_path: Path) -> None:
