@@ -22,6 +22,7 @@ from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from ledger import jobs, logs, process
@@ -118,6 +119,29 @@ _SERVER_LOGS = {
 """The WSGI server's own lines, such as the end of a worker, look like all others."""
 
 
+class _Bell:
+    """What the web server's main loop waits for, in place of its `threading.Event`.
+
+    The handlers of signals set it, in the thread that waits for it. There an event waits for its own lock, for ever,
+    when a signal comes while another one is handled, or while the loop begins or ceases to wait. A `SimpleQueue` may
+    be put to at any time. Each ring is a turn of the loop, which finds out what it was for.
+    """
+
+    def __init__(self) -> None:
+        self._rings: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Ring."""
+        self._rings.put(None)
+
+    def wait(self) -> None:
+        """Wait for a ring."""
+        self._rings.get()
+
+    def clear(self) -> None:
+        """Nothing: a ring that comes now has its turn."""
+
+
 def _serve_http(host: str, port: int, workers: int) -> None:
     from granian import Granian
     from granian.constants import Loops
@@ -126,7 +150,7 @@ def _serve_http(host: str, port: int, workers: int) -> None:
     multiprocessing.set_start_method("spawn", force=True)
     if workers > process.cores():
         process.let_others_finish()
-    Granian(
+    server = Granian(
         APPLICATION,
         address=host,
         port=port,
@@ -139,7 +163,9 @@ def _serve_http(host: str, port: int, workers: int) -> None:
         websockets=False,
         workers_kill_timeout=KILL_SECONDS,
         **INTERFACE,
-    ).serve()
+    )
+    server.main_loop_interrupt = _Bell()  # type: ignore[assignment]
+    server.serve()
 
 
 @contextmanager

@@ -37,6 +37,9 @@ STOP_SECONDS = 15
 COMMAND_SECONDS = 300
 """How long any other `kgo` command may take."""
 
+WORKER, SCRIBE = b"spawn_main", b"api.scribe"
+"""What the command of a web process, and of the process that writes for all, has in it."""
+
 PORTS = range(20_000, 32_768)
 """Where servers listen: below the ports that Linux gives to connections, so that none has it when the server comes."""
 
@@ -46,7 +49,7 @@ class Server:
 
     Attributes:
         url: where it answers, without a slash at the end.
-        process: the server; its workers are in its process group.
+        process: the server; all that it starts is in its process group.
         log: the file with what it printed.
     """
 
@@ -80,8 +83,12 @@ class Server:
             message = f"the server did not end within {STOP_SECONDS} s of {sent.name}:\n{self.log.read_text()}"
             raise AssertionError(message) from None
 
+    def children(self, kind: bytes) -> list[int]:
+        """The process ids of its workers (`WORKER`), or of its scribe (`SCRIBE`), of which there is one at most."""
+        return [pid for pid in _children(self.process.pid) if runs(pid, kind)]
+
     def kill(self) -> None:
-        """`kill -9` to the server and its workers."""
+        """`kill -9` to the server and all that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -162,6 +169,23 @@ class Deployment:
             for server in self.servers:
                 server.kill()
             shutil.rmtree(self.data, ignore_errors=True)
+
+
+def runs(pid: int, kind: bytes) -> bool:
+    """Whether there is a process with this id, and it is of this kind; one that has ended is not."""
+    with contextlib.suppress(OSError):
+        return kind in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            after_name = status.read_text(errors="replace").rpartition(")")[2].split()
+            if int(after_name[1]) == parent:
+                found.append(int(status.parent.name))
+    return found
 
 
 def is_healthy(url: str) -> bool:

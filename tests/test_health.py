@@ -191,6 +191,18 @@ def test_a_queue_that_grows(opened: Installation, tmp_path: Path) -> None:
     state.close()
 
 
+def test_those_who_wait_for_another_process_count(opened: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was sent to the scribe waits too, together with those who are here."""
+    half = opened.writer.max_queue // 2
+    elsewhere = {CITY: half - 2, "elsewhere": 2}
+    monkeypatch.setattr(opened.writer, "waiting", lambda: {CITY: 1})
+    opened.health.count(lambda: elsewhere)
+    assert opened.health.ready() == {}
+    elsewhere[CITY] += 1
+    assert f"{half} for {CITY}." in opened.health.ready()["writer"]
+    assert opened.health.alive() == {}
+
+
 def test_a_writer_that_ended(opened: Installation) -> None:
     """Nothing but a restart mends it: neither alive nor ready."""
     opened.writer.close()

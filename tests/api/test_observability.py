@@ -20,7 +20,7 @@ from ledger.chain.outbox import ChainCall, Staging
 from tests.api.client import Api, Town
 from tests.chain.crossing import CHAIN, TOKEN, Crossing, wallet
 from tests.factories import CITY
-from tests.servers import Deployment, Server
+from tests.servers import WORKER, Deployment, Server
 
 PATIENCE_SECONDS = 60
 ADDRESS = f"/v1/cities/{CITY}"
@@ -115,20 +115,6 @@ def _lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]
 
 
-def _workers(server: Server) -> list[int]:
-    """The processes that answer: children of the server whose command is that of a spawned process."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == server.process.pid and b"spawn_main" in command:
-            found.append(int(entry.name))
-    return found
-
-
 def _until(met: Any, what: str) -> None:
     """Wait until something holds that another process brings about."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -154,9 +140,9 @@ def test_all_workers_are_one_server(served: tuple[Deployment, Server]) -> None:
     lines = [line for line in _lines(server) if line["message"].startswith("POST")]
     assert {line["request_id"] for line in lines} == {f"r-{number}" for number in range(learners)}
     assert {(line["city"], line["logger"], line["status"]) for line in lines} == {(CITY, "api.edge", 201)}
-    killed, other = _workers(server)
+    killed, other = server.children(WORKER)
     os.kill(killed, signal.SIGKILL)
-    _until(lambda: len({*_workers(server)} - {killed, other}) == 1, "the worker did not come again")
+    _until(lambda: len({*server.children(WORKER)} - {killed, other}) == 1, "the worker did not come again")
     _until(lambda: _answers(server) and joined() == learners, "the figures of the killed worker are lost")
     assert any("worker" in line["message"] and line["level"] == "error" for line in _lines(server))
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.proxy import Proxy
-from tests.servers import KGO, Deployment, Server, free_port, is_healthy
+from tests.servers import KGO, SCRIBE, WORKER, Deployment, Server, free_port, is_healthy, runs
 
 HEALTHY_SECONDS = 90
 """How long a server may take to come up beside others on a busy machine."""
@@ -36,7 +36,7 @@ class Site:
         self._starts = 0
         self._server: Server | None = None
         self._killed: list[Server] = []
-        self._orphans: list[int] = []
+        self._orphans: list[tuple[int, bytes]] = []
         self.url = f"http://127.0.0.1:{self._port}"
 
     @property
@@ -51,7 +51,7 @@ class Site:
 
     def start(self) -> None:
         """Start it, unless it runs or what a killed server left still does; it answers some seconds later."""
-        if self.running or any(b"spawn_main" in _command(pid) for pid in self._orphans):
+        if self.running or any(runs(pid, kind) for pid, kind in self._orphans):
             return
         self._starts += 1
         self._server = Server(
@@ -76,9 +76,9 @@ class Site:
             server.kill()
 
     def kill_server(self) -> None:
-        """`kill -9` of the server alone: its workers have to end by themselves before another can start."""
+        """`kill -9` of the server alone: what it has started has to end by itself before another can start."""
         if self._server is not None:
-            self._orphans = self.workers()
+            self._orphans = [(pid, kind) for kind in (WORKER, SCRIBE) for pid in self._server.children(kind)]
             self._killed.append(self._server)
             self._server.process.kill()
             self._server.process.wait()
@@ -90,11 +90,10 @@ class Site:
                 os.kill(chance.choice(self.workers()), signal.SIGKILL)
 
     def kill_writer(self) -> None:
-        """`kill -9` of the worker that writes for the others, with what they have asked of it."""
-        for pid in self.workers():
-            if any(opened.endswith("/writer.lock") for opened in _opened(pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        """`kill -9` of the scribe, with what the workers have asked of it; the server starts another one."""
+        for pid in self._server.children(SCRIBE) if self._server else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
         """SIGTERM; fails if the server does not end in time."""
@@ -103,9 +102,7 @@ class Site:
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""
-        if self._server is None:
-            return []
-        return [pid for pid in _children(self._server.process.pid) if b"spawn_main" in _command(pid)]
+        return self._server.children(WORKER) if self._server else []
 
     def writers(self) -> list[int]:
         """The process ids of the workers that are connected to the database."""
@@ -161,22 +158,6 @@ class Fleet:
         """Leave nothing running."""
         for site in self.sites:
             site.kill()
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            after_name = status.read_text(errors="replace").rpartition(")")[2].split()
-            if int(after_name[1]) == parent:
-                found.append(int(status.parent.name))
-    return found
-
-
-def _command(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def _opened(pid: int) -> set[str]:

@@ -96,7 +96,7 @@ class Weather:
 
     def _kill_server(self) -> Heal:
         site = self.chance.choice(self.fleet.sites)
-        self._note(f"kill the server of {site.url}, but not its workers")
+        self._note(f"kill the server of {site.url}, but nothing that it has started")
         site.kill_server()
         return site.start
 
@@ -107,8 +107,8 @@ class Weather:
         return _nothing
 
     def _kill_writer(self) -> Heal:
-        site = self.fleet.sites[0]  # the one that has several
-        self._note(f"kill the worker of {site.url} that writes")
+        site = self.chance.choice(self.fleet.sites)
+        self._note(f"kill the scribe of {site.url}")
         site.kill_writer()
         return _nothing
 
