@@ -131,7 +131,7 @@ def serve(known: Services, directory: Path, until: int) -> None:
             door.bind(str(place))
             door.listen()
         except OSError as failure:  # such as a path that is too long for a socket: to start again would not help
-            log.error("each process writes by itself, for %s cannot be a socket: %s", place, failure)
+            log.warning("each process writes by itself, for %s cannot be a socket: %s", place, failure)
             select.select([until], [], [])
             return
         scribe.receive(door, until)

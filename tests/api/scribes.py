@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ from ledger.installation import Installation
 
 SOON_SECONDS = 20
 """In which what is awaited comes on any machine."""
+
+
+def _is_open(door: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as visitor:
+        return visitor.connect_ex(str(door)) == 0
 
 
 class Running(NamedTuple):
@@ -39,10 +45,9 @@ def running(installation: Installation, directory: Path) -> Iterator[Running]:
     known = Services(installation, Catalogue.load(), installation.writer.clock)
     until, ask_to_end = os.pipe()
     thread = threading.Thread(target=scribe.serve, args=(known, directory, until))
-    (directory / DOOR).unlink(missing_ok=True)
     thread.start()
     wait = threading.Event()
-    while not (directory / DOOR).exists() and thread.is_alive():
+    while not _is_open(directory / DOOR) and thread.is_alive():
         wait.wait(0.001)
     made = Running(installation, ask_to_end, thread)
     try:

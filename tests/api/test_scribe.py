@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from api import scribe as scribe_module
+from api.i18n import Catalogue
 from api.relay import DOOR, WELCOME
+from api.services import Services
 from ledger.config import Settings
 from ledger.errors import Overloaded
 from ledger.installation import assemble
+from ledger.values import utc_now
 from tests.api.client import PUBLIC_URL, Api
 from tests.api.scribes import SOON_SECONDS, Running, running
 
@@ -88,3 +94,22 @@ def test_a_writer_that_ends_ends_the_scribe(shared: Path, scribe: Running) -> No
         assert known.recv(9) == WELCOME
         scribe.end()
     left.assert_called_once_with(1)
+
+
+def test_where_no_socket_can_be_it_waits_for_its_end(
+    scribe: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A path may be too long for one. It says so once; to be started again and again would not help."""
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    until, ask_to_end = os.pipe()
+    known = Services(scribe.installation, Catalogue.load(), utc_now)
+    thread = threading.Thread(target=scribe_module.serve, args=(known, deep, until))
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive()
+    os.close(ask_to_end)
+    thread.join(SOON_SECONDS)
+    assert not thread.is_alive()
+    os.close(until)
+    assert caplog.text.count("each process writes by itself") == 1
