@@ -17,12 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from ledger import jobs, logs, process
@@ -49,6 +49,9 @@ THREADS = 64
 
 KILL_SECONDS = 10
 """How long a worker may take to finish what it has begun, once it is to end."""
+
+TURN_SECONDS = 1
+"""After what time the server's main loop looks whether it is to end, though nobody has told it."""
 
 CHAIN_SECONDS = 10
 """How long a start waits for the chains, so that a database that is older than its anchors signs nothing at all."""
@@ -135,8 +138,9 @@ class _Bell:
         self._rings.put(None)
 
     def wait(self) -> None:
-        """Wait for a ring."""
-        self._rings.get()
+        """Wait for a ring, or for a little: a signal that came a moment before has not interrupted the waiting."""
+        with suppress(Empty):
+            self._rings.get(timeout=TURN_SECONDS)
 
     def clear(self) -> None:
         """Nothing: a ring that comes now has its turn."""
