@@ -37,10 +37,13 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
 
 def _reads(orders: Sequence[Order]) -> Steps | None:
     """The accounts that these move between; None where one is reversed, whose accounts only its entry tells."""
-    moves = [order for order in orders if isinstance(order, Transfer)]
-    if len(moves) < len(orders):
-        return None
-    return [lambda _unit: transfers.reads(path for move in moves for path in move[1:3])]
+    paths = set()
+    for order in orders:
+        if not isinstance(order, Transfer):
+            return None
+        paths.add(order.source)
+        paths.add(order.target)
+    return [lambda _unit: transfers.reads(paths)]
 
 
 @routes.write(
