@@ -81,9 +81,9 @@ def post(unit: Unit, caller: Principal, command: Order) -> Posted:
 def post_batch(unit: Unit, caller: Principal, command: Orders) -> Items:
     """All of them, or none."""
     posted: list[Posted] = []
-    for is_moving, alike in groupby(command.entries, lambda order: isinstance(order, Transfer)):
+    for kind, alike in groupby(command.entries, type):
         try:
-            if is_moving:
+            if kind is Transfer:
                 moves = cast("list[Transfer]", list(alike))
                 _open_sponsors(unit, moves)
                 posted += transfers.post_many(unit, moves, actor=caller.actor(PERMISSION))
@@ -139,5 +139,6 @@ def _reverse(unit: Unit, caller: Principal, order: Reversal) -> Posted:
 
 def _open_sponsors(unit: Unit, moves: Sequence[Transfer]) -> None:
     """A sponsor's account begins with the first entry that names it."""
-    for path in {path for move in moves for path in move[1:3] if path.startswith("sponsor:")}:
-        accounts.open_account(unit, path)
+    for path in {move.source for move in moves} | {move.target for move in moves}:
+        if path.startswith("sponsor:"):
+            accounts.open_account(unit, path)
