@@ -21,6 +21,7 @@ from ledger.installation import assemble
 from ledger.values import utc_now
 from tests.api.client import PUBLIC_URL, Api
 from tests.api.scribes import SOON_SECONDS, Running, running
+from tests.factories import add_city
 
 
 @pytest.fixture
@@ -62,6 +63,19 @@ def test_who_names_a_city_is_let_in(shared: Path, scribe: Running) -> None:
         assert first.recv(9) == second.recv(9) == WELCOME
         scribe.end()
         assert first.recv(9) == second.recv(9) == b""
+
+
+def test_each_city_has_a_line_of_its_own(shared: Path, scribe: Running) -> None:
+    """Also one that came later; the end of the scribe is the end of every line."""
+    with greet(shared, b"khon-kaen\n") as first, greet(shared, b"yala\n") as too_early:
+        assert (first.recv(9), too_early.recv(9)) == (WELCOME, b"")
+        add_city(scribe.installation.database, scribe.installation.keys, "yala", code_prefix="yl")
+        with greet(shared, b"yala\n") as second:
+            assert second.recv(9) == WELCOME
+            names = {thread.name for thread in threading.enumerate()}
+            assert {"writer-khon-kaen", "writer-yala"} <= names
+            scribe.end()
+            assert first.recv(9) == second.recv(9) == b""
 
 
 @pytest.mark.parametrize("greeting", [b"nowhere\n", b"\n", b"\xff\n", b"khon-kaen"])
