@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ledger import companion
 from ledger.companion import Companion
 from tests.parent import end_with_parent
 from tests.servers import ROOT
+from tests.waiting import until
 
 MODULE = "a_companion"
 WAITS = """
@@ -39,16 +39,6 @@ with Companion({MODULE!r}, 30):
 """
 LONG = 60
 """Seconds that are never waited for where all is well."""
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
-    tick = threading.Event()
-    for _ in range(LONG * 100):
-        if condition():
-            return
-        tick.wait(0.01)
-    raise AssertionError("it did not happen")
 
 
 def is_alive(process: int) -> bool:

@@ -37,13 +37,16 @@ MONEY = ("insufficient_funds", "budget_exhausted", "not_allowed", "not_reversibl
 
 def _reads(orders: Sequence[Order]) -> Steps | None:
     """The accounts that these move between; None where one is reversed, whose accounts only its entry tells."""
-    paths = set()
-    for order in orders:
-        if not isinstance(order, Transfer):
-            return None
-        paths.add(order.source)
-        paths.add(order.target)
+    moves = [order for order in orders if isinstance(order, Transfer)]
+    if len(moves) < len(orders):
+        return None
+    paths = _paths(moves)
     return [lambda _unit: transfers.reads(paths)]
+
+
+def _paths(moves: Sequence[Transfer]) -> set[str]:
+    """The accounts of some movements, each once."""
+    return {move.source for move in moves} | {move.target for move in moves}
 
 
 @routes.write(
@@ -139,6 +142,6 @@ def _reverse(unit: Unit, caller: Principal, order: Reversal) -> Posted:
 
 def _open_sponsors(unit: Unit, moves: Sequence[Transfer]) -> None:
     """A sponsor's account begins with the first entry that names it."""
-    for path in {move.source for move in moves} | {move.target for move in moves}:
+    for path in _paths(moves):
         if path.startswith("sponsor:"):
             accounts.open_account(unit, path)

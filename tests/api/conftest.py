@@ -40,3 +40,11 @@ def town(api: Api) -> Town:
     coffee = {"id": "coffee", "title_th": "กาแฟ", "price_minor": 300, "stock": 5, "per_learner": 2}
     assert shop.post("/promotions", coffee).status == 201
     return Town(api, steward, shop)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """The directory that the processes of a server share."""
+    made = tmp_path / "shared"
+    made.mkdir()
+    return made

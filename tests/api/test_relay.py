@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ from ledger.config import Settings
 from ledger.installation import Installation, assemble
 from tests.api.client import LOOP, PUBLIC_URL, Answer, Api, client_of_front
 from tests.api.scribes import SOON_SECONDS, Running, running
+from tests.waiting import until
 
 KEY = "3f1c9a52-77d0-4c1e-9a34-1f1c9a5277d0"
 GRANT = {"kind": "grant", "amount_minor": 700}
@@ -72,14 +73,6 @@ class Process:
     def end(self) -> None:
         """End in order, as when the server ends its workers."""
         LOOP.call_soon_threadsafe(self.relay.close)
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """The directory that the processes of a server share."""
-    made = tmp_path / "shared"
-    made.mkdir()
-    return made
 
 
 @pytest.fixture
@@ -204,7 +197,7 @@ def test_its_end_waits_for_what_is_under_way(processes: tuple[Process, Process],
     with ThreadPoolExecutor(2) as pool, first.writes(0):
         with first.installation.database.write():  # whoever else writes now waits
             waiting = pool.submit(first.post)
-            _until(lambda: first.relay.waiting() == {"khon-kaen": 1})
+            until(lambda: first.relay.waiting() == {"khon-kaen": 1})
             ending = pool.submit(scribe.end)
             assert not ending.done()
         assert waiting.result(SOON_SECONDS).status == 201
@@ -219,7 +212,7 @@ def test_a_process_that_leaves_waits_for_its_answers(processes: tuple[Process, P
     with ThreadPoolExecutor(1) as pool, first.writes(0):
         with first.installation.database.write():
             waiting = pool.submit(first.post)
-            _until(lambda: first.relay.waiting() == {"khon-kaen": 1})
+            until(lambda: first.relay.waiting() == {"khon-kaen": 1})
             first.end()
         assert waiting.result(SOON_SECONDS).status == 201
     with first.writes(1):
@@ -236,7 +229,7 @@ def test_who_waits_for_the_scribe_is_counted(processes: tuple[Process, Process],
     with ThreadPoolExecutor(1) as pool:
         with first.installation.database.write():
             waiting = pool.submit(first.post)
-            _until(lambda: first.relay.waiting() == {"khon-kaen": 1})
+            until(lambda: first.relay.waiting() == {"khon-kaen": 1})
             assert "khon-kaen" in first.installation.health.ready()["writer"]
         assert waiting.result(SOON_SECONDS).status == 201
 
@@ -323,12 +316,3 @@ def test_where_no_socket_can_be_each_writes_by_itself(api: Api, tmp_path: Path, 
     with process.writes(1):
         assert process.post().status == 201
     process.end()
-
-
-def _until(seen: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(SOON_SECONDS * 100):
-        if seen():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not come")

@@ -31,14 +31,6 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """The server's directory."""
-    made = tmp_path / "shared"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def scribe(api: Api, database_url: str, tmp_path: Path, shared: Path) -> Iterator[Running]:
     """A scribe of the installation of `api`."""
     with (
