@@ -14,6 +14,7 @@ import pytest
 from ledger.book import noting
 from ledger.book.noting import Noter
 from ledger.book.seal import Published
+from tests.waiting import until
 
 CITY, OTHER = "khon-kaen", "phayao"
 SOON = 30
@@ -96,13 +97,9 @@ def test_one_that_comes_later_is_noted_too(gate: Gate) -> None:
     """The thread goes on after a note, and nobody has to close anything for it."""
     gate.open.set()
     noter = Noter(gate)
-    tick = threading.Event()
     for size in (1, 2, 3):
         _soon(noter, size)
-        for _ in range(3_000):
-            if gate.records[-1:] == [(CITY, size)]:
-                break
-            tick.wait(0.01)
+        until(lambda: gate.records[-1:] == [(CITY, size)])
     assert gate.records == [(CITY, 1), (CITY, 2), (CITY, 3)]
     noter.close()
 
